@@ -96,7 +96,8 @@ const (
 	SourceRoot = "/build/source"
 )
 
-// Parse reads a manifest strictly: no unknown fields, nothing after it, everything well-formed.
+// Parse reads a manifest strictly: everything well-formed, and byte for byte the form that Marshal writes, so that
+// no two readers can take the same signed bytes for different things (duplicate keys, other spellings of a key).
 func Parse(b []byte) (*Manifest, error) {
 	if len(b) > MaxBytes {
 		return nil, fault.Exhaustedf("manifest", "has %d bytes, %d at most", len(b), MaxBytes)
@@ -113,7 +114,25 @@ func Parse(b []byte) (*Manifest, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
+	again, err := m.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, b) {
+		return nil, fault.Invalidf("manifest", "byte %d: is not in canonical form", firstDifference(again, b)).
+			WithAdvice("sign what `escrowctl release manifest` prints")
+	}
 	return m, nil
+}
+
+func firstDifference(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
 }
 
 // Marshal writes the manifest as the bytes that are signed: indented JSON with a final newline.
@@ -152,13 +171,13 @@ func (m *Manifest) Check() error {
 	if err := m.checkSources(); err != nil {
 		return err
 	}
-	if err := m.checkArtifacts(); err != nil {
-		return err
-	}
 	if m.Environment.Image.IsZero() {
 		return fault.Invalidf("environment.image", "is missing")
 	}
-	return m.Recipe.check()
+	if err := m.Recipe.check(); err != nil {
+		return err
+	}
+	return m.checkArtifacts()
 }
 
 func (m *Manifest) checkSources() error {
