@@ -163,11 +163,12 @@ func (t *Tx) AttestationFor(id string, viewer resource.Organization, now time.Ti
 		`SELECT `+attestationColumns+` FROM attestations a WHERE a.id = $1 AND `+visibleTo(&args, viewer, now), args...)
 }
 
-// visibleTo is the condition that an attestation a is published and may be seen: by its owner; and by whom has a live
-// grant on the release's product, if the attestation is for everybody with a grant, for the viewer, or the viewer audits.
+// visibleTo is the condition that an attestation a is published and may be seen: by its owner, unless it is for one
+// evaluator alone; and by whom has a live grant on the release's product, if the attestation is for everybody with a
+// grant, for the viewer, or the viewer audits.
 func visibleTo(args *arguments, viewer resource.Organization, now time.Time) string {
 	me := args.add(viewer.String())
-	return `a.state = 'PUBLISHED' AND (a.owner = ` + me + ` OR (
+	return `a.state = 'PUBLISHED' AND ((a.owner = ` + me + ` AND a.audience IS NULL) OR (
 		(a.audience IS NULL OR a.audience = ` + me + ` OR EXISTS (SELECT 1 FROM organizations o WHERE o.name = ` + me + ` AND o.kind = 'AUDITOR'))
 		AND EXISTS (SELECT 1 FROM releases r WHERE r.name = a.release AND EXISTS (` + liveGrant(args, "r.product", viewer, now) + `))))`
 }
