@@ -1,0 +1,245 @@
+package releasefile
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/countersign-escrow/countersign/escrow/digest"
+	"github.com/countersign-escrow/countersign/escrow/manifest"
+)
+
+const good = `product: organizations/acme/products/widget
+version: 1.10
+sources:
+  - archive: src.tar.gz
+    into: .
+  - git-bundle: repo.bundle
+    tag: v1.2.3
+    into: vendor/lib
+artifacts:
+  - path: dist/widget
+    name: bin/widget
+    rebuilt: out/widget
+    platform: linux/amd64
+environment:
+  image: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+recipe:
+  argv: [make, -j, 4]
+  env: {CGO_ENABLED: 0, HOME: /build/home, YES: true}
+  dir: .
+  limits: {wall: 1h30m, cpu: 90s, memory: 4GiB, processes: 512, disk: 100B, output: 1KiB}
+signatures:
+  - release.sigstore.json
+`
+
+// lay writes a release file with the files that it names and returns its path.
+func lay(t testing.TB, content string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, b := range map[string]string{"release.yaml": content, "src.tar.gz": "source", "repo.bundle": "bundle", "dist/widget": "widget"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(b), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "release.yaml")
+}
+
+func prepare(t testing.TB, path string) (*File, *Deposit) {
+	t.Helper()
+	f, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := f.Prepare(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return f, d
+}
+
+func TestPrepare(t *testing.T) {
+	_, d := prepare(t, lay(t, good))
+	m := d.Manifest
+	if m.Version != "1.10" || d.Release.String() != "organizations/acme/products/widget/releases/1.10" {
+		t.Errorf("version %q, release %s", m.Version, d.Release)
+	}
+	if got := strings.Join(m.Recipe.Argv, " "); got != "make -j 4" {
+		t.Errorf("argv %q", got)
+	}
+	if e := m.Recipe.Env; e["CGO_ENABLED"] != "0" || e["YES"] != "true" {
+		t.Errorf("env %v", e)
+	}
+	want := manifest.Limits{WallSeconds: 5400, CPUSeconds: 90, MemoryBytes: 4 << 30, Processes: 512, DiskBytes: 100, OutputBytes: 1024}
+	if m.Recipe.Limits != want {
+		t.Errorf("limits %+v", m.Recipe.Limits)
+	}
+	if s := m.Sources; s[0].Into != "" || s[0].Digest != digest.Of([]byte("source")) || s[1].Kind != manifest.GitBundle || s[1].Tag != "v1.2.3" {
+		t.Errorf("sources %+v", s)
+	}
+	if a := m.Artifacts[0]; a.Path != "bin/widget" || a.Size != 6 {
+		t.Errorf("artifact %+v", a)
+	}
+	if parsed, err := manifest.Parse(d.Bytes); err != nil || parsed.Version != m.Version || d.Digest != digest.Of(d.Bytes) {
+		t.Errorf("the manifest does not read back: %v", err)
+	}
+	if len(d.Files) != 3 {
+		t.Errorf("%d files", len(d.Files))
+	}
+}
+
+func TestProblems(t *testing.T) {
+	replace := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(good) }
+	for name, c := range map[string]struct{ in, want string }{
+		"unknown field":      {replace("  dir: .", "  directory: ."), `:19: recipe.directory: unknown field; did you mean dir?`},
+		"misspelt field":     {replace("artifacts:", "artefacts:"), `:9: artefacts: unknown field; did you mean artifacts?`},
+		"missing field":      {replace("  argv: [make, -j, 4]\n", ""), `:16: recipe.argv: is missing`},
+		"wrong type":         {replace("[make, -j, 4]", "make -j 4"), `:17: recipe.argv: is text, must be a list`},
+		"number for text":    {replace("path: dist/widget", "path: 12"), `:10: artifacts[0].path: is a number, must be text; put it in quotes`},
+		"empty":              {replace("    rebuilt: out/widget", "    rebuilt:"), `:12: artifacts[0].rebuilt: is empty, must be text`},
+		"bad time":           {replace("1h30m", "10 minutes"), `:20: recipe.limits.wall: must be whole hours, minutes and seconds, such as 90s, 10m or 1h30m`},
+		"no time":            {replace("1h30m", "0s"), `:20: recipe.limits.wall: must be at least 1s`},
+		"bad size":           {replace("4GiB", "4GB"), `:20: recipe.limits.memory: must be a whole number and B, KiB, MiB, GiB or TiB, such as 512MiB`},
+		"huge size":          {replace("4GiB", "999999999999TiB"), `:20: recipe.limits.memory: "999999999999TiB" is no size that can be told`},
+		"processes":          {replace("processes: 512", "processes: 1.5"), `:20: recipe.limits.processes: is a number, must be a whole number`},
+		"no process":         {replace("processes: 512", "processes: 0"), `:20: recipe.limits.processes: must be at least 1`},
+		"product":            {replace("organizations/acme/products/widget", "acme/widget"), `:1: product: must have the form organizations/{vendor}/products/{product}`},
+		"platform":           {replace("linux/amd64", "linux"), `:13: artifacts[0].platform: must be an operating system and an architecture, such as linux/amd64`},
+		"two kinds":          {replace("git-bundle: repo.bundle", "git-bundle: repo.bundle\n    archive: src.tar.gz"), `:6: sources[1]: must have either archive or git-bundle`},
+		"tag for archive":    {replace("    into: .\n", "    tag: x\n"), `:4: sources[0]: tag goes with git-bundle, which is missing`},
+		"no tag":             {replace("    tag: v1.2.3\n", ""), `:6: sources[1]: git-bundle goes with tag, which is missing`},
+		"variable":           {replace("CGO_ENABLED", "CGO-ENABLED"), `:18: recipe.env.CGO-ENABLED: cannot name a variable`},
+		"twice":              {replace("version: 1.10", "version: 1\nversion: 2"), `:3: version: is given twice; first on line 2`},
+		"digest":             {replace("sha256:e3b0c4", "sha256:E3B0C4"), `:15: environment.image: digest `},
+		"not yaml":           {replace("sources:", "sources: ]"), `:3: did not find expected node content`},
+		"second document":    {good + "---\nproduct: x\n", `a second document follows`},
+		"empty file":         {"", `is empty`},
+		"a list":             {"- a\n- b\n", `:1: is a list, must be a mapping`},
+		"missing source":     {replace("archive: src.tar.gz", "archive: gone.tar.gz"), `:4: sources[0].archive: gone.tar.gz: no such file`},
+		"folder as artifact": {replace("path: dist/widget", "path: dist"), `:10: artifacts[0].path: dist: is not a regular file`},
+		"missing image":      {replace("image: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "image: env.tar"), `:15: environment.image: env.tar: no such file or directory`},
+		"no image":           {replace("image: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "image: dist/widget"), `:15: environment.image: dist/widget: is neither`},
+		"rebuilt outside":    {replace("rebuilt: out/widget", "rebuilt: /etc/passwd"), `:12: artifacts[0].rebuilt: "/etc/passwd" must lie below /build`},
+		"path above":         {replace("path: dist/widget\n    name: bin/widget", "path: dist/../../"+"release.yaml/../x"), `:10: artifacts[0].path:`},
+		"name outside":       {replace("name: bin/widget", "name: ../widget"), `:11: artifacts[0].name: "../widget" must be a clean relative path`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := Read(lay(t, c.in))
+			if err == nil {
+				_, err = f.Prepare(t.Context())
+			}
+			var ps Problems
+			if !errors.As(err, &ps) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestSeveralProblemsAtOnce(t *testing.T) {
+	in := strings.NewReplacer("version: 1.10", "version: [1]", "dir: .", "dri: .", "4GiB", "4GB").Replace(good)
+	_, err := Read(lay(t, in))
+	var ps Problems
+	if !errors.As(err, &ps) || len(ps) != 3 || ps[0].Line != 2 || ps[1].Field != "recipe.dri" || ps[2].Line != 20 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCaps(t *testing.T) {
+	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+	for i := 'b'; i < 'k'; i++ {
+		bomb += fmt.Sprintf("%c: &%c [%s*%c]\n", i, i, strings.Repeat(fmt.Sprintf("*%c,", i-1), 9), i-1)
+	}
+	for name, in := range map[string]string{
+		"aliases": bomb,
+		"depth":   "a: " + strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		"size":    "a: " + strings.Repeat("x", MaxBytes),
+		"itself":  "a: &a [*a]\n",
+	} {
+		if _, err := Parse("release.yaml", []byte(in)); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+func TestSchemaInDocs(t *testing.T) {
+	docs, err := os.ReadFile("../../../../docs/release.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(docs, Schema) {
+		t.Error("docs/release.schema.json differs from the schema in this package: copy it there")
+	}
+}
+
+func TestSignatures(t *testing.T) {
+	path := lay(t, good)
+	f, d := prepare(t, path)
+	bundle := func(of digest.Digest) string {
+		return fmt.Sprintf(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{"messageDigest":{"algorithm":"SHA2_256","digest":%q}}}`,
+			base64.StdEncoding.EncodeToString(of.Bytes()))
+	}
+	signature := filepath.Join(filepath.Dir(path), "release.sigstore.json")
+	for name, c := range map[string]struct{ content, want string }{
+		"missing": {"", "release.yaml:22: signatures[0]: release.sigstore.json: no such file; make it with: escrowctl sign"},
+		"text":    {"hello", "is not a Sigstore bundle"},
+		"json":    {"{}", "is not a Sigstore bundle"},
+		"large":   {strings.Repeat(" ", maxSignature+1), "has more than 256 KiB"},
+		"stale":   {bundle(digest.Of(nil)), "something changed since it was signed; sign it again"},
+		"good":    {bundle(d.Digest), ""},
+	} {
+		if c.content != "" {
+			if err := os.WriteFile(signature, []byte(c.content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			os.Remove(signature)
+		}
+		got, err := f.Signatures(d)
+		if c.want == "" {
+			if err != nil || len(got) != 1 || got[0].MediaType != "application/vnd.dev.sigstore.bundle.v0.3+json" {
+				t.Errorf("%s: %v, %v", name, got, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("product: {? [a] : b}"))
+	f.Add([]byte("recipe: {env: {<<: {a: b}}}"))
+	f.Add([]byte("- 1\n---\n- 2"))
+	f.Add([]byte("sources: [{12: x}]\nversion: 0x10"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := Parse("release.yaml", b)
+		if (file == nil) == (err == nil) && err == nil {
+			t.Fatal("neither a file nor an error")
+		}
+		var ps Problems
+		if err != nil && !errors.As(err, &ps) {
+			t.Errorf("an error that names no place: %v", err)
+		}
+		for _, p := range ps {
+			if p.Message == "" || p.Line > len(b)+1 {
+				t.Errorf("a problem that cannot be: %+v", p)
+			}
+		}
+		if err == nil {
+			if _, err := file.Release(); err != nil {
+				t.Errorf("taken with a release that has no name: %v", err)
+			}
+		}
+	})
+}
