@@ -78,7 +78,8 @@ done
 say "Country JP starts its own rebuilder"
 escrowctl key generate --out "$OUT/profiles/lab-jp/rebuild.key"
 as lab-jp trust-anchor add --purpose rebuild --key "$OUT/profiles/lab-jp/rebuild.key.pub"
-as lab-jp rebuilder run --key "$OUT/profiles/lab-jp/rebuild.key" --work "$OUT/lab-jp" >"$OUT/logs/rebuilder-jp.log" 2>&1 &
+escrowctl rebuilder run --profile "$OUT/profiles/lab-jp/profile.yaml" --key "$OUT/profiles/lab-jp/rebuild.key" \
+	--work "$OUT/lab-jp" >"$OUT/logs/rebuilder-jp.log" 2>&1 &
 STARTED+=($!)
 
 say "Every country opens its report stream"

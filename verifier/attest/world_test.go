@@ -146,7 +146,7 @@ func comparison() Statement {
 	return NewFinding(findingContext(), finding.Finding{
 		Check: finding.Comparison, Outcome: finding.Failed, Verdict: finding.DiffersStable, Artifact: artifact.Name,
 		Summary: "1 byte differs", Causes: []finding.Cause{{Type: finding.Content, Place: "byte 7 <&>", Offset: 7, Length: 1}},
-		Evidence: finding.Evidence{Comparison: &finding.ComparisonEvidence{Shipped: artifact.Digest, DifferingBytes: 1, DifferingRanges: 1}},
+		Evidence: finding.Evidence{Comparison: &finding.ComparisonEvidence{Shipped: artifact.Digest, Rebuilt: []digest.Digest{}, DifferingBytes: 1, DifferingRanges: 1}},
 	})
 }
 

@@ -397,7 +397,7 @@ type CompleteRebuildRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// From LeaseRebuildResponse.
 	LeaseToken int64 `protobuf:"varint,2,opt,name=lease_token,json=leaseToken,proto3" json:"lease_token,omitempty"`
-	// DSSE envelopes (JSON) around in-toto statements, each a finding, a comparison or a provenance, signed by the rebuilder; 256 at most.
+	// DSSE envelopes (JSON) around in-toto statements, each a finding, a comparison or a provenance, signed by the rebuilder; 4098 and 8 MiB together at most.
 	Envelopes     [][]byte `protobuf:"bytes,3,rep,name=envelopes,proto3" json:"envelopes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

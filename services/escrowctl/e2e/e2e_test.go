@@ -50,12 +50,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"escrowd": escrowd,
-			"world":   world,
-			"proxy":   startProxy,
-			"killed":  killed,
-			"wrong":   wrongDigest,
-			"fill":    fill,
+			"escrowd":  escrowd,
+			"world":    world,
+			"stranger": stranger,
+			"proxy":    startProxy,
+			"killed":   killed,
+			"wrong":    wrongDigest,
+			"fill":     fill,
 		},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
+	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/services/internal/jobs"
 	"github.com/countersign-escrow/countersign/verifier/finding"
 )
@@ -99,7 +100,7 @@ func incomplete(d *dossier) []finding.Finding {
 		list[i] = finding.Finding{
 			Check: finding.Comparison, Outcome: finding.Incomplete.Outcome(), Verdict: finding.Incomplete, Artifact: a.Path,
 			Summary:  "not rebuilt: the source or the environment of the release cannot be used",
-			Evidence: finding.Evidence{Comparison: &finding.ComparisonEvidence{Shipped: a.Digest}},
+			Evidence: finding.Evidence{Comparison: &finding.ComparisonEvidence{Shipped: a.Digest, Rebuilt: []digest.Digest{}}},
 		}
 	}
 	return list

@@ -13,7 +13,8 @@ import (
 	"github.com/countersign-escrow/countersign/services/internal/pipeline"
 )
 
-const maxEnvelopes = 256
+// maxEnvelopes is one comparison for each artifact, the rebuild's finding and its provenance.
+const maxEnvelopes = manifest.MaxArtifacts + 2
 
 // handIn is a result that a rebuilder hands in.
 type handIn struct {

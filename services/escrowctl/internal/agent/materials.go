@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/countersign-escrow/countersign/escrow/digest"
@@ -29,8 +30,7 @@ func (m *Materials) Source(ctx context.Context, s manifest.Source, dir string) e
 	if err != nil {
 		return err
 	}
-	defer tree.Close()
-	return intake.Unpack(ctx, tree, dir)
+	return errors.Join(intake.Unpack(ctx, tree, dir), tree.Close())
 }
 
 // Artifact opens a shipped file.

@@ -162,6 +162,7 @@ func (t *trouble) unavailable(message string) error {
 		f.Message = "cannot reach " + t.address + ": " + cause.Error()
 	default:
 		f.Message = "the connection to " + t.address + " broke: " + message
+		return f.WithAdvice("try again; if it goes on like this, the client certificate may be refused: enrol again")
 	}
 	return f.WithAdvice("try again")
 }

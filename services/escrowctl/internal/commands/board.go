@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -136,7 +137,7 @@ func (a *app) fill(ctx context.Context, f boardFlags, clients []*client.Client, 
 // board is what each lab says of each release.
 type board struct {
 	labs     []string
-	releases []string // in the order in which they were first heard of
+	releases []string // by name
 	cells    map[string][]pb.Decision
 }
 
@@ -148,6 +149,7 @@ func (b *board) set(release string, column int, d pb.Decision) {
 	if b.cells[release] == nil {
 		b.cells[release] = make([]pb.Decision, len(b.labs))
 		b.releases = append(b.releases, release)
+		slices.Sort(b.releases)
 	}
 	b.cells[release][column] = d
 }

@@ -64,7 +64,7 @@ func (v *boardView) draw() {
 	fmt.Fprintln(&buf)
 	v.table(&buf)
 	v.drawn = strings.Count(buf.String(), "\n")
-	v.Out.Write(buf.Bytes()) //nolint:errcheck // a terminal that is gone is noticed at the next line
+	_, _ = v.Out.Write(buf.Bytes()) // a terminal that is gone is noticed at the next line
 }
 
 func (v *boardView) table(w io.Writer) {

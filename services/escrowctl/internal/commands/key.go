@@ -46,7 +46,7 @@ func (a *app) signCommand() *cobra.Command {
 signatures: in the release file, or to --out. The same bundle is made by stock tools:
 
     escrowctl release manifest release.yaml > manifest.json
-    cosign sign-blob --key cosign.key --bundle release.sigstore.json manifest.json`,
+    cosign sign-blob --key cosign.key --use-signing-config=false --tlog-upload=false --bundle release.sigstore.json manifest.json`,
 		Example: "  escrowctl sign release.yaml --key release.key",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -27,7 +27,7 @@ func (a *app) manifestCommand() *cobra.Command {
 		Long: `Read a release file and every file that it names, and print the manifest byte for byte as it is signed, so that other
 tools can sign it. The manifest is JSON in either output form.`,
 		Example: `  escrowctl release manifest release.yaml > manifest.json
-  cosign sign-blob --key cosign.key --bundle release.sigstore.json manifest.json`,
+  cosign sign-blob --key cosign.key --use-signing-config=false --tlog-upload=false --bundle release.sigstore.json manifest.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := releasefile.Read(args[0])

@@ -129,4 +129,4 @@ func (a *archiveStore) open(name string) (Content, int64, error) {
 	return sectionContent{io.NewSectionReader(file, s.offset, s.size), file}, s.size, nil
 }
 
-func (a *archiveStore) Close() error { return a.file.Close() }
+func (a *archiveStore) close() { a.file.Close() }

@@ -36,7 +36,7 @@ type Image struct {
 }
 
 // Close lets go of the files beneath. Blobs that were opened before stay readable until they are closed themselves.
-func (i *Image) Close() error { return i.store.Close() }
+func (i *Image) Close() { i.store.close() }
 
 // Size returns the bytes of all blobs together.
 func (i *Image) Size() int64 {
@@ -68,7 +68,7 @@ func Open(path, platform string) (*Image, error) {
 	}
 	image, err := open(s, platform)
 	if err != nil {
-		s.Close()
+		s.close()
 		return nil, err
 	}
 	image.store = s
@@ -90,7 +90,7 @@ func open(s store, platform string) (*Image, error) {
 type store interface {
 	has(name string) bool
 	open(name string) (Content, int64, error)
-	Close() error
+	close()
 }
 
 type folderStore struct{ dir string }
@@ -116,7 +116,7 @@ func (f folderStore) open(name string) (Content, int64, error) {
 	return file, info.Size(), nil
 }
 
-func (f folderStore) Close() error { return nil }
+func (f folderStore) close() {}
 
 // maxDocument bounds the JSON documents of an image.
 const maxDocument = 4 << 20

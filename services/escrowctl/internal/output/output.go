@@ -118,7 +118,7 @@ func Table(w io.Writer, header []string, rows [][]string) {
 		}
 		fmt.Fprintln(tw, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
 	}
-	tw.Flush()
+	_ = tw.Flush() // a reader that is gone is noticed at the next write
 }
 
 // Fields prints names and values below each other, leaving out what is empty.
@@ -129,7 +129,7 @@ func Fields(w io.Writer, pairs ...string) {
 			fmt.Fprintf(tw, "%s:\t%s\n", pairs[i], Clean(pairs[i+1]))
 		}
 	}
-	tw.Flush()
+	_ = tw.Flush() // a reader that is gone is noticed at the next write
 }
 
 // Clean makes a string from a stranger harmless to a terminal and to columns: what cannot be seen is written out.

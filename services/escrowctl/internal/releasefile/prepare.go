@@ -35,11 +35,10 @@ type LocalFile struct {
 }
 
 // Close lets go of the environment's image.
-func (d *Deposit) Close() error {
-	if d.Image == nil {
-		return nil
+func (d *Deposit) Close() {
+	if d.Image != nil {
+		d.Image.Close()
 	}
-	return d.Image.Close()
 }
 
 // Prepare reads every file that the release names and makes the manifest. What is wrong with them comes back as Problems.
@@ -54,14 +53,12 @@ func (f *File) Prepare(ctx context.Context) (*Deposit, error) {
 	m.Environment.Image = p.environment()
 	p.sources(m)
 	p.artifacts(m)
-	if err := ctx.Err(); err != nil {
-		return nil, errors.Join(err, p.deposit.Close())
-	}
 	if len(c.found) == 0 {
 		p.check(m)
 	}
-	if err := c.err(); err != nil {
-		return nil, errors.Join(err, p.deposit.Close())
+	if err := errors.Join(ctx.Err(), c.err()); err != nil {
+		p.deposit.Close()
+		return nil, err
 	}
 	p.deposit.Release, p.deposit.Manifest = release, m
 	if p.deposit.Bytes, err = m.Marshal(); err != nil {

@@ -63,7 +63,7 @@ func prepare(t testing.TB, path string) (*File, *Deposit) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(d.Close)
 	return f, d
 }
 

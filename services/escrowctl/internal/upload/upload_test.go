@@ -144,7 +144,7 @@ func start(t *testing.T, f *fakeDeposit) *Sender {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &Sender{Service: pb.NewDepositServiceClient(conn), Vendor: resource.Organization{ID: "acme"}, Progress: new(record), Retry: time.Millisecond, Patience: 200 * time.Millisecond}
+	return &Sender{Service: pb.NewDepositServiceClient(conn), Vendor: resource.Organization{ID: "acme"}, Progress: new(record), Retry: time.Millisecond, Patience: time.Minute}
 }
 
 // record is a Progress that can be asked.
@@ -229,7 +229,9 @@ func TestSendAfterDeathSendsOnlyTheRest(t *testing.T) {
 func TestSendGivesUp(t *testing.T) {
 	_, b := blob(1, 2*chunk)
 	f := &fakeDeposit{breaks: 1000, code: codes.Unavailable, forget: 8 * chunk}
-	_, err := start(t, f).Send(t.Context(), []Blob{b})
+	s := start(t, f)
+	s.Patience = 200 * time.Millisecond
+	_, err := s.Send(t.Context(), []Blob{b})
 	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "file1: gave up after 200ms without headway") {
 		t.Errorf("got %v", err)
 	}
