@@ -29,7 +29,7 @@ func (a *app) boardCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "board --profile A --profile B …",
 		Short: "A live table of release × country over several labs' profiles",
-		Long: `Follow the reports of several labs at once. Each report is printed as it arrives,
+		Long: `Follow the reports of several labs at once. Each report that says something new is printed as it arrives,
 
     REPORT <product>/<version> <country> <DECISION>
 
@@ -145,13 +145,16 @@ func newBoard(labs []string) *board {
 	return &board{labs: labs, cells: make(map[string][]pb.Decision)}
 }
 
-func (b *board) set(release string, column int, d pb.Decision) {
+// set notes a lab's word on a release and says whether it is another than before.
+func (b *board) set(release string, column int, d pb.Decision) (isNew bool) {
 	if b.cells[release] == nil {
 		b.cells[release] = make([]pb.Decision, len(b.labs))
 		b.releases = append(b.releases, release)
 		slices.Sort(b.releases)
 	}
+	isNew = b.cells[release][column] != d
 	b.cells[release][column] = d
+	return isNew
 }
 
 func decided(d pb.Decision) bool {

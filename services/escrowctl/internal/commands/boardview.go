@@ -21,11 +21,14 @@ type boardView struct {
 	drawn int // lines of the table that stand on the terminal
 }
 
-// take notes a report and prints it. It answers errFull when nothing is left to wait for.
+// take notes a report and prints it, unless it says what the one before said. It answers errFull when nothing is left
+// to wait for.
 func (v *boardView) take(f boardFlags, column int, r *pb.Report) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.board.set(r.GetRelease(), column, r.GetDecision())
+	if !v.board.set(r.GetRelease(), column, r.GetDecision()) {
+		return nil
+	}
 	v.erase()
 	country := v.board.labs[column]
 	line := fmt.Sprintf("REPORT %s %s %s", output.Release(r.GetRelease()), country, decision(r.GetDecision()))

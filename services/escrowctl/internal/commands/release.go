@@ -17,7 +17,7 @@ import (
 func (a *app) releaseCommand() *cobra.Command {
 	return noun("release", "Deposit releases and follow what becomes of them",
 		"A release is one immutable version of a product: OPEN while its files arrive, SEALED for ever after.",
-		a.submitCommand(), a.manifestCommand(), a.listReleases(), a.getRelease(), a.watchRelease(), a.releaseFindings())
+		a.submitCommand(), a.manifestCommand(), a.listReleases(), a.getRelease(), a.watchRelease(), a.releaseFindings(), a.releaseVerdicts())
 }
 
 func (a *app) manifestCommand() *cobra.Command {

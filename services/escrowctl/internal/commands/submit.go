@@ -191,18 +191,9 @@ func (s *submission) verdicts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	differs := false
-	for _, f := range all {
-		if f.GetCheck() != pb.Check_CHECK_COMPARISON {
-			continue
-		}
-		differs = differs || f.GetVerdict() != pb.Verdict_VERDICT_MATCH
-		verdict, by := output.Enum(f.GetVerdict(), "VERDICT_"), output.ID(f.GetRebuilder())
-		view := map[string]string{"release": name, "artifact": f.GetArtifact(), "verdict": verdict, "rebuilder": f.GetRebuilder(), "attestation": f.GetAttestation()}
-		line := fmt.Sprintf("VERDICT %s %s %s by %s", output.Release(name), output.Clean(f.GetArtifact()), verdict, by)
-		if err := s.printer().Event(view, line); err != nil {
-			return err
-		}
+	differs, err := s.printVerdicts(name, all)
+	if err != nil {
+		return err
 	}
 	if s.failOnDiffers && differs {
 		return codeError(exitDiffers)
