@@ -4,7 +4,7 @@ folder=$OUT/auditor
 mkdir -p "$folder"
 cp "$OUT/vendor/published/gofmt" "$folder/gofmt"
 as audit attestation trusted-root --out "$folder"
-comparison=$(as audit --output json attestation list --release gopher/go/1.26.5 --type comparison \
+comparison=$(as audit --output json attestation list --release gopher/go/1.26.5 --type comparison --signer operator \
 	--subject "sha256:$(sha256sum "$folder/gofmt" | cut -d' ' -f1)" | sed -n 's/.*"name": *"\(attestations\/[^"]*\)".*/\1/p' | head -n 1)
 [ -n "$comparison" ] || die "no comparison of gofmt was found"
 as audit attestation get "$comparison" --out "$folder/comparison.sigstore.json"

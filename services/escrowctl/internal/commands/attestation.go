@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,13 +52,13 @@ func typeWord(uri string) string {
 }
 
 func (a *app) listAttestations() *cobra.Command {
-	var of, subject, kind string
+	var of, subject, kind, signer string
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List attestations",
 		Long:  "List the attestations that the profile's organization may see, oldest first.",
 		Example: `  escrowctl attestation list --release acme/widget/1.2.3
-  escrowctl attestation list --subject ./widget --type comparison`,
+  escrowctl attestation list --subject ./widget --type comparison --signer operator`,
 		Args: cobra.NoArgs,
 		RunE: a.call(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			req := new(pb.ListAttestationsRequest)
@@ -87,6 +88,9 @@ func (a *app) listAttestations() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if signer != "" {
+				all = slices.DeleteFunc(all, func(t *pb.Attestation) bool { return output.ID(t.GetSigner()) != output.ID(signer) })
+			}
 			return output.List(a.printer(), "attestations", all, []string{"ATTESTATION", "TYPE", "RELEASE", "SIGNER", "LOG INDEX", "MADE"}, func(t *pb.Attestation) []string {
 				return []string{output.ID(t.GetName()), typeWord(t.GetPredicateType()), output.Release(t.GetRelease()), output.ID(t.GetSigner()),
 					fmt.Sprint(t.GetLogIndex()), output.Time(t.GetCreateTime())}
@@ -96,6 +100,7 @@ func (a *app) listAttestations() *cobra.Command {
 	c.Flags().StringVar(&of, "release", "", "only those about this release")
 	c.Flags().StringVar(&subject, "subject", "", "only those about this file: a path or sha256:…")
 	c.Flags().StringVar(&kind, "type", "", "only those of this type: "+typeHelp)
+	c.Flags().StringVar(&signer, "signer", "", "only those signed by this organization")
 	return c
 }
 
