@@ -44,6 +44,10 @@ bench: build ## benchmarks, each beside its peer
 fuzz: ## every fuzz test for FUZZTIME each
 	.ci/fuzz $(or $(FUZZTIME),60s)
 
+.PHONY: campaign
+campaign: ## kill the service KILLS times while releases are deposited, and look for what is lost
+	COUNTERSIGN_CAMPAIGN=$(or $(KILLS),200) go test -count=1 -timeout 6h -run '^TestKilledAtAnyMoment$$' -v ./services/escrowctl/e2e
+
 .PHONY: cosign
 cosign: $(COSIGN) ## the stock verifier, into the cache folder
 $(COSIGN):

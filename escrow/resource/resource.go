@@ -42,6 +42,7 @@ const (
 	Reports      Collection = "reports"
 	Grants       Collection = "grants"
 	Rebuilds     Collection = "rebuilds"
+	Members      Collection = "members"
 )
 
 // Attestation is attestations/{a}.
@@ -135,6 +136,19 @@ func ParseChild(s string, c Collection) (Child, error) {
 		return Child{}, fmt.Errorf("resource name %q: malformed id %q", clip(s), clip(parts[1]))
 	}
 	return Child{Organization: o, Collection: c, ID: parts[1]}, nil
+}
+
+// ParseMember reads organizations/{o}/members/{m}.
+func ParseMember(s string) (Child, error) {
+	parts, err := split(s, "organizations", string(Members))
+	if err != nil {
+		return Child{}, err
+	}
+	o, err := NewOrganization(parts[0])
+	if err != nil {
+		return Child{}, err
+	}
+	return Child{Organization: o, Collection: Members, ID: parts[1]}, CheckMember(parts[1])
 }
 
 // ParseAttestation reads attestations/{a}.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/blob"
 	"github.com/countersign-escrow/countersign/escrow/durable"
@@ -37,6 +38,8 @@ const (
 type Store struct {
 	dir string
 	key []byte
+	// room returns how many bytes more the disk of a folder may take.
+	room func(dir string) (int64, error)
 
 	mu      sync.Mutex
 	writers map[string]*upload // by name
@@ -46,15 +49,19 @@ var _ blob.Store = (*Store)(nil)
 
 // Open opens the store in dir, and makes it if it is not there. Key names the files: with another key than the one that
 // a store was made with, nothing in it would be found, so that it is refused.
+// Uploads that nobody has gone on with for a week are dropped.
 func Open(dir string, key []byte) (*Store, error) {
 	if len(key) < MinKeyBytes {
 		return nil, fault.Invalidf("key", "has %d bytes, must have %d at least", len(key), MinKeyBytes)
 	}
-	s := &Store{dir: dir, key: append([]byte(nil), key...), writers: make(map[string]*upload)}
+	s := &Store{dir: dir, key: append([]byte(nil), key...), room: room, writers: make(map[string]*upload)}
 	if err := s.makeFolders(); err != nil {
 		return nil, fmt.Errorf("blob store %s: %w", dir, err)
 	}
 	if err := s.checkKey(); err != nil {
+		return nil, fmt.Errorf("blob store %s: %w", dir, err)
+	}
+	if err := s.sweep(time.Now()); err != nil {
 		return nil, fmt.Errorf("blob store %s: %w", dir, err)
 	}
 	return s, nil

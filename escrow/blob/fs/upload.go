@@ -88,6 +88,9 @@ func (u *upload) begin(ctx context.Context) (blob.Upload, error) {
 	if !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Corrupt) {
 		return nil, err
 	}
+	if err := u.store.requireRoom(u.size - u.arrived()); err != nil {
+		return nil, err
+	}
 	if err := u.open(); err != nil {
 		return nil, fmt.Errorf("upload %s: %w", u.ref, err)
 	}
@@ -102,6 +105,15 @@ func (u *upload) alreadyHeld(size int64) (blob.Upload, error) {
 		return nil, fault.Invalidf("size", "%s has %d bytes, not %d", u.ref.Digest, size, u.size)
 	}
 	return &heldUpload{upload: u}, nil
+}
+
+// arrived is about how much of the blob the disk has taken already.
+func (u *upload) arrived() int64 {
+	info, err := os.Stat(u.store.uploadPath(u.name))
+	if err != nil {
+		return 0 // if it is there after all, opening it tells what is wrong
+	}
+	return min(info.Size(), u.size)
 }
 
 // open opens the unfinished file, or makes it. One that was announced with another size is begun anew.
@@ -188,7 +200,10 @@ func (u *upload) Write(p []byte) (int, error) {
 		return n, fmt.Errorf("write %s: %w", u.ref, err)
 	}
 	if u.offset-u.synced.Load() >= syncBytes {
-		return n, u.sync()
+		if err := u.sync(); err != nil {
+			return n, err
+		}
+		return n, u.store.requireRoom(u.size - u.offset)
 	}
 	return n, nil
 }

@@ -881,6 +881,354 @@ func (x *EnrolResponse) GetMemberId() string {
 	return ""
 }
 
+// Member is somebody who speaks for an organization.
+type Member struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Resource name: organizations/{o}/members/{m}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Every certificate that was made for it, by serial number.
+	Certificates []*MemberCertificate `protobuf:"bytes,2,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	// How many enrolment tokens wait for it: unused, and not expired.
+	OpenTokens    int32 `protobuf:"varint,3,opt,name=open_tokens,json=openTokens,proto3" json:"open_tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Member) Reset() {
+	*x = Member{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Member) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Member) ProtoMessage() {}
+
+func (x *Member) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Member.ProtoReflect.Descriptor instead.
+func (*Member) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Member) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Member) GetCertificates() []*MemberCertificate {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *Member) GetOpenTokens() int32 {
+	if x != nil {
+		return x.OpenTokens
+	}
+	return 0
+}
+
+// MemberCertificate is a client certificate of a member.
+type MemberCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its serial number, in lower-case hexadecimal.
+	Serial string `protobuf:"bytes,1,opt,name=serial,proto3" json:"serial,omitempty"`
+	// When it ends by itself.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// When it was revoked, if it was.
+	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberCertificate) Reset() {
+	*x = MemberCertificate{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberCertificate) ProtoMessage() {}
+
+func (x *MemberCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberCertificate.ProtoReflect.Descriptor instead.
+func (*MemberCertificate) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MemberCertificate) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *MemberCertificate) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *MemberCertificate) GetRevokeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RevokeTime
+	}
+	return nil
+}
+
+// ListMembersRequest is the request of ListMembers.
+type ListMembersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The organization: organizations/{o}.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// At most this many; 100 if 0, 1000 at most.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMembersRequest) Reset() {
+	*x = ListMembersRequest{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMembersRequest) ProtoMessage() {}
+
+func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
+func (*ListMembersRequest) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListMembersRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListMembersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMembersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListMembersResponse is the response of ListMembers.
+type ListMembersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The members of this page.
+	Members []*Member `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMembersResponse) Reset() {
+	*x = ListMembersResponse{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMembersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMembersResponse) ProtoMessage() {}
+
+func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
+func (*ListMembersResponse) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListMembersResponse) GetMembers() []*Member {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *ListMembersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// RevokeMemberRequest is the request of RevokeMember.
+type RevokeMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{o}/members/{m}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The serial number of the one certificate to revoke. Empty: all of the member's, and its tokens.
+	Serial        string `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMemberRequest) Reset() {
+	*x = RevokeMemberRequest{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMemberRequest) ProtoMessage() {}
+
+func (x *RevokeMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMemberRequest.ProtoReflect.Descriptor instead.
+func (*RevokeMemberRequest) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RevokeMemberRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RevokeMemberRequest) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+// RevokeMemberResponse is the response of RevokeMember.
+type RevokeMemberResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member as it is now.
+	Member        *Member `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMemberResponse) Reset() {
+	*x = RevokeMemberResponse{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMemberResponse) ProtoMessage() {}
+
+func (x *RevokeMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMemberResponse.ProtoReflect.Descriptor instead.
+func (*RevokeMemberResponse) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RevokeMemberResponse) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
 // AddTrustAnchorRequest is the request of AddTrustAnchor.
 type AddTrustAnchorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -896,7 +1244,7 @@ type AddTrustAnchorRequest struct {
 
 func (x *AddTrustAnchorRequest) Reset() {
 	*x = AddTrustAnchorRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[12]
+	mi := &file_countersign_v1_directory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1256,7 @@ func (x *AddTrustAnchorRequest) String() string {
 func (*AddTrustAnchorRequest) ProtoMessage() {}
 
 func (x *AddTrustAnchorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[12]
+	mi := &file_countersign_v1_directory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1269,7 @@ func (x *AddTrustAnchorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTrustAnchorRequest.ProtoReflect.Descriptor instead.
 func (*AddTrustAnchorRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{12}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AddTrustAnchorRequest) GetParent() string {
@@ -956,7 +1304,7 @@ type AddTrustAnchorResponse struct {
 
 func (x *AddTrustAnchorResponse) Reset() {
 	*x = AddTrustAnchorResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[13]
+	mi := &file_countersign_v1_directory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1316,7 @@ func (x *AddTrustAnchorResponse) String() string {
 func (*AddTrustAnchorResponse) ProtoMessage() {}
 
 func (x *AddTrustAnchorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[13]
+	mi := &file_countersign_v1_directory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1329,7 @@ func (x *AddTrustAnchorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTrustAnchorResponse.ProtoReflect.Descriptor instead.
 func (*AddTrustAnchorResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{13}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AddTrustAnchorResponse) GetTrustAnchor() *TrustAnchor {
@@ -1006,7 +1354,7 @@ type ListTrustAnchorsRequest struct {
 
 func (x *ListTrustAnchorsRequest) Reset() {
 	*x = ListTrustAnchorsRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[14]
+	mi := &file_countersign_v1_directory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1366,7 @@ func (x *ListTrustAnchorsRequest) String() string {
 func (*ListTrustAnchorsRequest) ProtoMessage() {}
 
 func (x *ListTrustAnchorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[14]
+	mi := &file_countersign_v1_directory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1379,7 @@ func (x *ListTrustAnchorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrustAnchorsRequest.ProtoReflect.Descriptor instead.
 func (*ListTrustAnchorsRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{14}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListTrustAnchorsRequest) GetParent() string {
@@ -1068,7 +1416,7 @@ type ListTrustAnchorsResponse struct {
 
 func (x *ListTrustAnchorsResponse) Reset() {
 	*x = ListTrustAnchorsResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[15]
+	mi := &file_countersign_v1_directory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1428,7 @@ func (x *ListTrustAnchorsResponse) String() string {
 func (*ListTrustAnchorsResponse) ProtoMessage() {}
 
 func (x *ListTrustAnchorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[15]
+	mi := &file_countersign_v1_directory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1441,7 @@ func (x *ListTrustAnchorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrustAnchorsResponse.ProtoReflect.Descriptor instead.
 func (*ListTrustAnchorsResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{15}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListTrustAnchorsResponse) GetTrustAnchors() []*TrustAnchor {
@@ -1121,7 +1469,7 @@ type RevokeTrustAnchorRequest struct {
 
 func (x *RevokeTrustAnchorRequest) Reset() {
 	*x = RevokeTrustAnchorRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[16]
+	mi := &file_countersign_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1481,7 @@ func (x *RevokeTrustAnchorRequest) String() string {
 func (*RevokeTrustAnchorRequest) ProtoMessage() {}
 
 func (x *RevokeTrustAnchorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[16]
+	mi := &file_countersign_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1494,7 @@ func (x *RevokeTrustAnchorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTrustAnchorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTrustAnchorRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{16}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RevokeTrustAnchorRequest) GetName() string {
@@ -1167,7 +1515,7 @@ type RevokeTrustAnchorResponse struct {
 
 func (x *RevokeTrustAnchorResponse) Reset() {
 	*x = RevokeTrustAnchorResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[17]
+	mi := &file_countersign_v1_directory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1527,7 @@ func (x *RevokeTrustAnchorResponse) String() string {
 func (*RevokeTrustAnchorResponse) ProtoMessage() {}
 
 func (x *RevokeTrustAnchorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[17]
+	mi := &file_countersign_v1_directory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1540,7 @@ func (x *RevokeTrustAnchorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTrustAnchorResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTrustAnchorResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RevokeTrustAnchorResponse) GetTrustAnchor() *TrustAnchor {
@@ -1259,7 +1607,31 @@ const file_countersign_v1_directory_proto_rawDesc = "" +
 	"\x0fcertificate_pem\x18\x01 \x01(\tR\x0ecertificatePem\x12\x15\n" +
 	"\x06ca_pem\x18\x02 \x01(\tR\x05caPem\x12@\n" +
 	"\forganization\x18\x03 \x01(\v2\x1c.countersign.v1.OrganizationR\forganization\x12\x1b\n" +
-	"\tmember_id\x18\x04 \x01(\tR\bmemberId\"\x8e\x01\n" +
+	"\tmember_id\x18\x04 \x01(\tR\bmemberId\"\x84\x01\n" +
+	"\x06Member\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12E\n" +
+	"\fcertificates\x18\x02 \x03(\v2!.countersign.v1.MemberCertificateR\fcertificates\x12\x1f\n" +
+	"\vopen_tokens\x18\x03 \x01(\x05R\n" +
+	"openTokens\"\xa5\x01\n" +
+	"\x11MemberCertificate\x12\x16\n" +
+	"\x06serial\x18\x01 \x01(\tR\x06serial\x12;\n" +
+	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12;\n" +
+	"\vrevoke_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"revokeTime\"h\n" +
+	"\x12ListMembersRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"o\n" +
+	"\x13ListMembersResponse\x120\n" +
+	"\amembers\x18\x01 \x03(\v2\x16.countersign.v1.MemberR\amembers\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n" +
+	"\x13RevokeMemberRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\tR\x06serial\"F\n" +
+	"\x14RevokeMemberResponse\x12.\n" +
+	"\x06member\x18\x01 \x01(\v2\x16.countersign.v1.MemberR\x06member\"\x8e\x01\n" +
 	"\x15AddTrustAnchorRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12>\n" +
 	"\ftrust_anchor\x18\x02 \x01(\v2\x1b.countersign.v1.TrustAnchorR\vtrustAnchor\x12\x1d\n" +
@@ -1289,13 +1661,15 @@ const file_countersign_v1_directory_proto_rawDesc = "" +
 	"\x12TrustAnchorPurpose\x12$\n" +
 	" TRUST_ANCHOR_PURPOSE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cTRUST_ANCHOR_PURPOSE_RELEASE\x10\x01\x12 \n" +
-	"\x1cTRUST_ANCHOR_PURPOSE_REBUILD\x10\x022\xb8\x06\n" +
+	"\x1cTRUST_ANCHOR_PURPOSE_REBUILD\x10\x022\xeb\a\n" +
 	"\x10DirectoryService\x12k\n" +
 	"\x12CreateOrganization\x12).countersign.v1.CreateOrganizationRequest\x1a*.countersign.v1.CreateOrganizationResponse\x12b\n" +
 	"\x0fGetOrganization\x12&.countersign.v1.GetOrganizationRequest\x1a'.countersign.v1.GetOrganizationResponse\x12h\n" +
 	"\x11ListOrganizations\x12(.countersign.v1.ListOrganizationsRequest\x1a).countersign.v1.ListOrganizationsResponse\x12q\n" +
 	"\x14CreateEnrolmentToken\x12+.countersign.v1.CreateEnrolmentTokenRequest\x1a,.countersign.v1.CreateEnrolmentTokenResponse\x12D\n" +
-	"\x05Enrol\x12\x1c.countersign.v1.EnrolRequest\x1a\x1d.countersign.v1.EnrolResponse\x12_\n" +
+	"\x05Enrol\x12\x1c.countersign.v1.EnrolRequest\x1a\x1d.countersign.v1.EnrolResponse\x12V\n" +
+	"\vListMembers\x12\".countersign.v1.ListMembersRequest\x1a#.countersign.v1.ListMembersResponse\x12Y\n" +
+	"\fRevokeMember\x12#.countersign.v1.RevokeMemberRequest\x1a$.countersign.v1.RevokeMemberResponse\x12_\n" +
 	"\x0eAddTrustAnchor\x12%.countersign.v1.AddTrustAnchorRequest\x1a&.countersign.v1.AddTrustAnchorResponse\x12e\n" +
 	"\x10ListTrustAnchors\x12'.countersign.v1.ListTrustAnchorsRequest\x1a(.countersign.v1.ListTrustAnchorsResponse\x12h\n" +
 	"\x11RevokeTrustAnchor\x12(.countersign.v1.RevokeTrustAnchorRequest\x1a).countersign.v1.RevokeTrustAnchorResponseBNZLgithub.com/countersign-escrow/countersign/proto/countersign/v1;countersignv1b\x06proto3"
@@ -1313,7 +1687,7 @@ func file_countersign_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_countersign_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_countersign_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_countersign_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_countersign_v1_directory_proto_goTypes = []any{
 	(OrganizationKind)(0),                // 0: countersign.v1.OrganizationKind
 	(TrustAnchorPurpose)(0),              // 1: countersign.v1.TrustAnchorPurpose
@@ -1329,53 +1703,68 @@ var file_countersign_v1_directory_proto_goTypes = []any{
 	(*CreateEnrolmentTokenResponse)(nil), // 11: countersign.v1.CreateEnrolmentTokenResponse
 	(*EnrolRequest)(nil),                 // 12: countersign.v1.EnrolRequest
 	(*EnrolResponse)(nil),                // 13: countersign.v1.EnrolResponse
-	(*AddTrustAnchorRequest)(nil),        // 14: countersign.v1.AddTrustAnchorRequest
-	(*AddTrustAnchorResponse)(nil),       // 15: countersign.v1.AddTrustAnchorResponse
-	(*ListTrustAnchorsRequest)(nil),      // 16: countersign.v1.ListTrustAnchorsRequest
-	(*ListTrustAnchorsResponse)(nil),     // 17: countersign.v1.ListTrustAnchorsResponse
-	(*RevokeTrustAnchorRequest)(nil),     // 18: countersign.v1.RevokeTrustAnchorRequest
-	(*RevokeTrustAnchorResponse)(nil),    // 19: countersign.v1.RevokeTrustAnchorResponse
-	(*timestamppb.Timestamp)(nil),        // 20: google.protobuf.Timestamp
+	(*Member)(nil),                       // 14: countersign.v1.Member
+	(*MemberCertificate)(nil),            // 15: countersign.v1.MemberCertificate
+	(*ListMembersRequest)(nil),           // 16: countersign.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),          // 17: countersign.v1.ListMembersResponse
+	(*RevokeMemberRequest)(nil),          // 18: countersign.v1.RevokeMemberRequest
+	(*RevokeMemberResponse)(nil),         // 19: countersign.v1.RevokeMemberResponse
+	(*AddTrustAnchorRequest)(nil),        // 20: countersign.v1.AddTrustAnchorRequest
+	(*AddTrustAnchorResponse)(nil),       // 21: countersign.v1.AddTrustAnchorResponse
+	(*ListTrustAnchorsRequest)(nil),      // 22: countersign.v1.ListTrustAnchorsRequest
+	(*ListTrustAnchorsResponse)(nil),     // 23: countersign.v1.ListTrustAnchorsResponse
+	(*RevokeTrustAnchorRequest)(nil),     // 24: countersign.v1.RevokeTrustAnchorRequest
+	(*RevokeTrustAnchorResponse)(nil),    // 25: countersign.v1.RevokeTrustAnchorResponse
+	(*timestamppb.Timestamp)(nil),        // 26: google.protobuf.Timestamp
 }
 var file_countersign_v1_directory_proto_depIdxs = []int32{
 	0,  // 0: countersign.v1.Organization.kind:type_name -> countersign.v1.OrganizationKind
-	20, // 1: countersign.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	26, // 1: countersign.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
 	1,  // 2: countersign.v1.TrustAnchor.purpose:type_name -> countersign.v1.TrustAnchorPurpose
-	20, // 3: countersign.v1.TrustAnchor.valid_from:type_name -> google.protobuf.Timestamp
-	20, // 4: countersign.v1.TrustAnchor.valid_until:type_name -> google.protobuf.Timestamp
-	20, // 5: countersign.v1.TrustAnchor.revoke_time:type_name -> google.protobuf.Timestamp
-	20, // 6: countersign.v1.TrustAnchor.create_time:type_name -> google.protobuf.Timestamp
+	26, // 3: countersign.v1.TrustAnchor.valid_from:type_name -> google.protobuf.Timestamp
+	26, // 4: countersign.v1.TrustAnchor.valid_until:type_name -> google.protobuf.Timestamp
+	26, // 5: countersign.v1.TrustAnchor.revoke_time:type_name -> google.protobuf.Timestamp
+	26, // 6: countersign.v1.TrustAnchor.create_time:type_name -> google.protobuf.Timestamp
 	2,  // 7: countersign.v1.CreateOrganizationRequest.organization:type_name -> countersign.v1.Organization
 	2,  // 8: countersign.v1.CreateOrganizationResponse.organization:type_name -> countersign.v1.Organization
 	2,  // 9: countersign.v1.GetOrganizationResponse.organization:type_name -> countersign.v1.Organization
 	2,  // 10: countersign.v1.ListOrganizationsResponse.organizations:type_name -> countersign.v1.Organization
-	20, // 11: countersign.v1.CreateEnrolmentTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	26, // 11: countersign.v1.CreateEnrolmentTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
 	2,  // 12: countersign.v1.EnrolResponse.organization:type_name -> countersign.v1.Organization
-	3,  // 13: countersign.v1.AddTrustAnchorRequest.trust_anchor:type_name -> countersign.v1.TrustAnchor
-	3,  // 14: countersign.v1.AddTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
-	3,  // 15: countersign.v1.ListTrustAnchorsResponse.trust_anchors:type_name -> countersign.v1.TrustAnchor
-	3,  // 16: countersign.v1.RevokeTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
-	4,  // 17: countersign.v1.DirectoryService.CreateOrganization:input_type -> countersign.v1.CreateOrganizationRequest
-	6,  // 18: countersign.v1.DirectoryService.GetOrganization:input_type -> countersign.v1.GetOrganizationRequest
-	8,  // 19: countersign.v1.DirectoryService.ListOrganizations:input_type -> countersign.v1.ListOrganizationsRequest
-	10, // 20: countersign.v1.DirectoryService.CreateEnrolmentToken:input_type -> countersign.v1.CreateEnrolmentTokenRequest
-	12, // 21: countersign.v1.DirectoryService.Enrol:input_type -> countersign.v1.EnrolRequest
-	14, // 22: countersign.v1.DirectoryService.AddTrustAnchor:input_type -> countersign.v1.AddTrustAnchorRequest
-	16, // 23: countersign.v1.DirectoryService.ListTrustAnchors:input_type -> countersign.v1.ListTrustAnchorsRequest
-	18, // 24: countersign.v1.DirectoryService.RevokeTrustAnchor:input_type -> countersign.v1.RevokeTrustAnchorRequest
-	5,  // 25: countersign.v1.DirectoryService.CreateOrganization:output_type -> countersign.v1.CreateOrganizationResponse
-	7,  // 26: countersign.v1.DirectoryService.GetOrganization:output_type -> countersign.v1.GetOrganizationResponse
-	9,  // 27: countersign.v1.DirectoryService.ListOrganizations:output_type -> countersign.v1.ListOrganizationsResponse
-	11, // 28: countersign.v1.DirectoryService.CreateEnrolmentToken:output_type -> countersign.v1.CreateEnrolmentTokenResponse
-	13, // 29: countersign.v1.DirectoryService.Enrol:output_type -> countersign.v1.EnrolResponse
-	15, // 30: countersign.v1.DirectoryService.AddTrustAnchor:output_type -> countersign.v1.AddTrustAnchorResponse
-	17, // 31: countersign.v1.DirectoryService.ListTrustAnchors:output_type -> countersign.v1.ListTrustAnchorsResponse
-	19, // 32: countersign.v1.DirectoryService.RevokeTrustAnchor:output_type -> countersign.v1.RevokeTrustAnchorResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	15, // 13: countersign.v1.Member.certificates:type_name -> countersign.v1.MemberCertificate
+	26, // 14: countersign.v1.MemberCertificate.expire_time:type_name -> google.protobuf.Timestamp
+	26, // 15: countersign.v1.MemberCertificate.revoke_time:type_name -> google.protobuf.Timestamp
+	14, // 16: countersign.v1.ListMembersResponse.members:type_name -> countersign.v1.Member
+	14, // 17: countersign.v1.RevokeMemberResponse.member:type_name -> countersign.v1.Member
+	3,  // 18: countersign.v1.AddTrustAnchorRequest.trust_anchor:type_name -> countersign.v1.TrustAnchor
+	3,  // 19: countersign.v1.AddTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
+	3,  // 20: countersign.v1.ListTrustAnchorsResponse.trust_anchors:type_name -> countersign.v1.TrustAnchor
+	3,  // 21: countersign.v1.RevokeTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
+	4,  // 22: countersign.v1.DirectoryService.CreateOrganization:input_type -> countersign.v1.CreateOrganizationRequest
+	6,  // 23: countersign.v1.DirectoryService.GetOrganization:input_type -> countersign.v1.GetOrganizationRequest
+	8,  // 24: countersign.v1.DirectoryService.ListOrganizations:input_type -> countersign.v1.ListOrganizationsRequest
+	10, // 25: countersign.v1.DirectoryService.CreateEnrolmentToken:input_type -> countersign.v1.CreateEnrolmentTokenRequest
+	12, // 26: countersign.v1.DirectoryService.Enrol:input_type -> countersign.v1.EnrolRequest
+	16, // 27: countersign.v1.DirectoryService.ListMembers:input_type -> countersign.v1.ListMembersRequest
+	18, // 28: countersign.v1.DirectoryService.RevokeMember:input_type -> countersign.v1.RevokeMemberRequest
+	20, // 29: countersign.v1.DirectoryService.AddTrustAnchor:input_type -> countersign.v1.AddTrustAnchorRequest
+	22, // 30: countersign.v1.DirectoryService.ListTrustAnchors:input_type -> countersign.v1.ListTrustAnchorsRequest
+	24, // 31: countersign.v1.DirectoryService.RevokeTrustAnchor:input_type -> countersign.v1.RevokeTrustAnchorRequest
+	5,  // 32: countersign.v1.DirectoryService.CreateOrganization:output_type -> countersign.v1.CreateOrganizationResponse
+	7,  // 33: countersign.v1.DirectoryService.GetOrganization:output_type -> countersign.v1.GetOrganizationResponse
+	9,  // 34: countersign.v1.DirectoryService.ListOrganizations:output_type -> countersign.v1.ListOrganizationsResponse
+	11, // 35: countersign.v1.DirectoryService.CreateEnrolmentToken:output_type -> countersign.v1.CreateEnrolmentTokenResponse
+	13, // 36: countersign.v1.DirectoryService.Enrol:output_type -> countersign.v1.EnrolResponse
+	17, // 37: countersign.v1.DirectoryService.ListMembers:output_type -> countersign.v1.ListMembersResponse
+	19, // 38: countersign.v1.DirectoryService.RevokeMember:output_type -> countersign.v1.RevokeMemberResponse
+	21, // 39: countersign.v1.DirectoryService.AddTrustAnchor:output_type -> countersign.v1.AddTrustAnchorResponse
+	23, // 40: countersign.v1.DirectoryService.ListTrustAnchors:output_type -> countersign.v1.ListTrustAnchorsResponse
+	25, // 41: countersign.v1.DirectoryService.RevokeTrustAnchor:output_type -> countersign.v1.RevokeTrustAnchorResponse
+	32, // [32:42] is the sub-list for method output_type
+	22, // [22:32] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_countersign_v1_directory_proto_init() }
@@ -1389,7 +1778,7 @@ func file_countersign_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_countersign_v1_directory_proto_rawDesc), len(file_countersign_v1_directory_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

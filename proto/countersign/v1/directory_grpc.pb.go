@@ -24,6 +24,8 @@ const (
 	DirectoryService_ListOrganizations_FullMethodName    = "/countersign.v1.DirectoryService/ListOrganizations"
 	DirectoryService_CreateEnrolmentToken_FullMethodName = "/countersign.v1.DirectoryService/CreateEnrolmentToken"
 	DirectoryService_Enrol_FullMethodName                = "/countersign.v1.DirectoryService/Enrol"
+	DirectoryService_ListMembers_FullMethodName          = "/countersign.v1.DirectoryService/ListMembers"
+	DirectoryService_RevokeMember_FullMethodName         = "/countersign.v1.DirectoryService/RevokeMember"
 	DirectoryService_AddTrustAnchor_FullMethodName       = "/countersign.v1.DirectoryService/AddTrustAnchor"
 	DirectoryService_ListTrustAnchors_FullMethodName     = "/countersign.v1.DirectoryService/ListTrustAnchors"
 	DirectoryService_RevokeTrustAnchor_FullMethodName    = "/countersign.v1.DirectoryService/RevokeTrustAnchor"
@@ -45,6 +47,13 @@ type DirectoryServiceClient interface {
 	CreateEnrolmentToken(ctx context.Context, in *CreateEnrolmentTokenRequest, opts ...grpc.CallOption) (*CreateEnrolmentTokenResponse, error)
 	// Enrol turns a token and a certificate request into a client certificate. The only call made without one.
 	Enrol(ctx context.Context, in *EnrolRequest, opts ...grpc.CallOption) (*EnrolResponse, error)
+	// ListMembers lists everybody who speaks for an organization, or is about to, by member id: each member's certificates,
+	// revoked and expired ones included, and how many enrolment tokens wait for it. For the organization itself and for
+	// operators, so that nobody is enrolled in its name unseen.
+	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
+	// RevokeMember makes a member's certificates, or one of them, count no more from the next call on. Streams that are open
+	// end, and the member's enrolment tokens cease to work. For the organization itself and for operators.
+	RevokeMember(ctx context.Context, in *RevokeMemberRequest, opts ...grpc.CallOption) (*RevokeMemberResponse, error)
 	// AddTrustAnchor registers a key whose signatures count for an organization.
 	AddTrustAnchor(ctx context.Context, in *AddTrustAnchorRequest, opts ...grpc.CallOption) (*AddTrustAnchorResponse, error)
 	// ListTrustAnchors lists an organization's trust anchors, revoked ones included.
@@ -111,6 +120,26 @@ func (c *directoryServiceClient) Enrol(ctx context.Context, in *EnrolRequest, op
 	return out, nil
 }
 
+func (c *directoryServiceClient) ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMembersResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListMembers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) RevokeMember(ctx context.Context, in *RevokeMemberRequest, opts ...grpc.CallOption) (*RevokeMemberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeMemberResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_RevokeMember_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *directoryServiceClient) AddTrustAnchor(ctx context.Context, in *AddTrustAnchorRequest, opts ...grpc.CallOption) (*AddTrustAnchorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddTrustAnchorResponse)
@@ -157,6 +186,13 @@ type DirectoryServiceServer interface {
 	CreateEnrolmentToken(context.Context, *CreateEnrolmentTokenRequest) (*CreateEnrolmentTokenResponse, error)
 	// Enrol turns a token and a certificate request into a client certificate. The only call made without one.
 	Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error)
+	// ListMembers lists everybody who speaks for an organization, or is about to, by member id: each member's certificates,
+	// revoked and expired ones included, and how many enrolment tokens wait for it. For the organization itself and for
+	// operators, so that nobody is enrolled in its name unseen.
+	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
+	// RevokeMember makes a member's certificates, or one of them, count no more from the next call on. Streams that are open
+	// end, and the member's enrolment tokens cease to work. For the organization itself and for operators.
+	RevokeMember(context.Context, *RevokeMemberRequest) (*RevokeMemberResponse, error)
 	// AddTrustAnchor registers a key whose signatures count for an organization.
 	AddTrustAnchor(context.Context, *AddTrustAnchorRequest) (*AddTrustAnchorResponse, error)
 	// ListTrustAnchors lists an organization's trust anchors, revoked ones included.
@@ -187,6 +223,12 @@ func (UnimplementedDirectoryServiceServer) CreateEnrolmentToken(context.Context,
 }
 func (UnimplementedDirectoryServiceServer) Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Enrol not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMembers not implemented")
+}
+func (UnimplementedDirectoryServiceServer) RevokeMember(context.Context, *RevokeMemberRequest) (*RevokeMemberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeMember not implemented")
 }
 func (UnimplementedDirectoryServiceServer) AddTrustAnchor(context.Context, *AddTrustAnchorRequest) (*AddTrustAnchorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddTrustAnchor not implemented")
@@ -308,6 +350,42 @@ func _DirectoryService_Enrol_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_ListMembers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMembersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListMembers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListMembers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListMembers(ctx, req.(*ListMembersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_RevokeMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).RevokeMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_RevokeMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).RevokeMember(ctx, req.(*RevokeMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DirectoryService_AddTrustAnchor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddTrustAnchorRequest)
 	if err := dec(in); err != nil {
@@ -388,6 +466,14 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Enrol",
 			Handler:    _DirectoryService_Enrol_Handler,
+		},
+		{
+			MethodName: "ListMembers",
+			Handler:    _DirectoryService_ListMembers_Handler,
+		},
+		{
+			MethodName: "RevokeMember",
+			Handler:    _DirectoryService_RevokeMember_Handler,
 		},
 		{
 			MethodName: "AddTrustAnchor",

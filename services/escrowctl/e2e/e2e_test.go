@@ -6,12 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// programs is the folder with escrowd, escrowctl and the tiny toolchain.
+// programs is the folder with escrowd, escrowctl, the tiny toolchain and the program of hostile recipes.
 var programs string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -23,7 +24,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	for out, pkg := range map[string]string{"escrowd": "../../escrowd", "escrowctl": "..", "tool": "./testdata/tool"} {
+	for out, pkg := range map[string]string{"escrowd": "../../escrowd", "escrowctl": "..", "tool": "./testdata/tool",
+		"helper": "../../../verifier/rebuild/sandbox/testdata/helper"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, out), pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if b, err := cmd.CombinedOutput(); err != nil {
@@ -36,22 +38,32 @@ func run(m *testing.M) int {
 }
 
 func TestScripts(t *testing.T) {
+	deploy, err := filepath.Abs("../../../deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", programs+string(filepath.ListSeparator)+e.Getenv("PATH"))
+			bin := filepath.Join(e.WorkDir, "bin")
+			e.Setenv("PATH", strings.Join([]string{programs, bin, e.Getenv("PATH")}, string(filepath.ListSeparator)))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
+			e.Setenv("DEPLOY", deploy)
 			e.Setenv("TOOL", filepath.Join(programs, "tool"))
+			e.Setenv("HELPER", filepath.Join(programs, "helper"))
 			e.Values[serviceKey{}] = new(service)
 			e.Values[proxyKey{}] = new(proxy)
-			return nil
+			return linkCosign(bin)
 		},
+		Condition: condition(t),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"escrowd":  escrowd,
 			"world":    world,
+			"join":     join,
+			"demo":     demo,
 			"stranger": stranger,
 			"proxy":    startProxy,
 			"killed":   killed,

@@ -83,22 +83,32 @@ func (s *service) start(ts *testscript.TestScript) error {
 
 // read takes in what a service says until it is ready.
 func (s *service) read(ts *testscript.TestScript, stdout io.Reader) error {
+	said, err := readUntilReady(stdout)
+	if err != nil {
+		return err
+	}
+	s.address, s.http = said["grpc"], said["https"]
+	ts.Setenv("ADDRESS", s.address)
+	ts.Setenv("OPERATOR", said["profile"])
+	return nil
+}
+
+// readUntilReady reads what a service says until it is ready: where it listens for grpc and for https, and its profile.
+func readUntilReady(stdout io.Reader) (map[string]string, error) {
+	said := map[string]string{}
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
 		switch {
-		case len(words) == 3 && words[1] == "grpc":
-			s.address = words[2]
-			ts.Setenv("ADDRESS", words[2])
 		case len(words) == 3 && words[0] == "LISTENING":
-			s.http = strings.TrimPrefix(words[2], "https://")
+			said[words[1]] = strings.TrimPrefix(words[2], "https://")
 		case len(words) == 2 && words[0] == "PROFILE":
-			ts.Setenv("OPERATOR", words[1])
+			said["profile"] = words[1]
 		case len(words) == 1 && words[0] == "READY":
-			return nil
+			return said, nil
 		}
 	}
-	return fmt.Errorf("escrowd ended before it was ready")
+	return nil, fmt.Errorf("escrowd ended before it was ready")
 }
 
 // end ends the service by its process id and waits for it.

@@ -21,9 +21,7 @@ func world(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ctl := func(args ...string) { ts.Check(ts.Exec("escrowctl", args...)) }
 	for _, o := range organizations {
-		ctl("--profile", ts.Getenv("OPERATOR"), "organization", "create", o[0], "--kind", o[1], "--country", o[2])
-		token := enrolmentToken(ts, o[0])
-		ctl("enrol", "--address", ts.Getenv("ADDRESS"), "--ca", ts.MkAbs("data/operator/ca.pem"), "--token", token, "--profile", o[0])
+		join(ts, false, o[:])
 	}
 	ctl("key", "generate", "--out", "release.key")
 	ctl("--profile", "acme", "trust-anchor", "add", "--key", "release.key.pub")
@@ -33,6 +31,16 @@ func world(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("src/in.txt"), []byte("hello"), 0o644))
 	ts.Check(ts.Exec("tar", "-C", ts.MkAbs("src"), "-cf", ts.MkAbs("src.tar"), "in.txt"))
 	ts.Check(os.WriteFile(ts.MkAbs("widget"), []byte("HELLO"), 0o644))
+}
+
+// join ID KIND COUNTRY enrols an organization, with a profile of its id.
+func join(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: join ID KIND COUNTRY")
+	}
+	ts.Check(ts.Exec("escrowctl", "--profile", ts.Getenv("OPERATOR"), "organization", "create", args[0], "--kind", args[1], "--country", args[2]))
+	ts.Check(ts.Exec("escrowctl", "enrol", "--address", ts.Getenv("ADDRESS"), "--ca", ts.MkAbs("data/operator/ca.pem"),
+		"--token", enrolmentToken(ts, args[0]), "--profile", args[0]))
 }
 
 func enrolmentToken(ts *testscript.TestScript, org string) string {

@@ -2,6 +2,7 @@ package deposit
 
 import (
 	"context"
+	"unicode"
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
 	"github.com/countersign-escrow/countersign/escrow/fault"
@@ -32,6 +33,11 @@ func ownProduct(ctx context.Context, field, name string) (resource.Product, erro
 func checkDisplayName(field, name string) error {
 	if len(name) > maxDisplayName {
 		return fault.Invalidf(field, "has %d bytes, %d at most", len(name), maxDisplayName)
+	}
+	for _, r := range name {
+		if !unicode.IsPrint(r) { // it will be shown on terminals
+			return fault.Invalidf(field, "holds %U, which cannot be printed", r)
+		}
 	}
 	return nil
 }

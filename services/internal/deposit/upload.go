@@ -123,15 +123,38 @@ func answer(stream pb.DepositService_WriteServer, committed int64, err error) er
 	return stream.SendAndClose(&pb.WriteResponse{CommittedSize: committed})
 }
 
-// heldWhole says whether a blob is deposited. Its size is as certain as its digest.
-func (s *Server) heldWhole(ctx context.Context, u upload) (held bool, err error) {
+// heldWhole says whether a blob is deposited. Its size is as certain as its digest. A crash may have come between the
+// store and the catalog: what the store holds is then noted now, since it would not be taken a second time.
+func (s *Server) heldWhole(ctx context.Context, u upload) (bool, error) {
+	held, err := s.noted(ctx, u)
+	if err != nil || held {
+		return held, err
+	}
+	size, err := s.Blobs.Stat(ctx, u.Ref)
+	switch {
+	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Corrupt): // a damaged one is mended by another upload
+		return false, nil
+	case err == nil && size != u.size:
+		return false, wrongSize(size, u)
+	case err == nil:
+		err = s.note(ctx, u)
+	}
+	return err == nil, err
+}
+
+func wrongSize(size int64, u upload) error {
+	return fault.Invalidf("resource_name", "the blob with this digest has %d bytes, not %d", size, u.size)
+}
+
+// noted says whether the catalog knows that a blob is deposited.
+func (s *Server) noted(ctx context.Context, u upload) (held bool, err error) {
 	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
 		size, err := tx.BlobSize(u.Holder, u.Digest)
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
 		if err == nil && size != u.size {
-			return fault.Invalidf("resource_name", "the blob with this digest has %d bytes, not %d", size, u.size)
+			return wrongSize(size, u)
 		}
 		held = err == nil
 		return err
@@ -185,6 +208,10 @@ func (s *Server) commit(ctx context.Context, w blob.Upload, u upload) error {
 	if err := w.Commit(ctx); err != nil {
 		return err
 	}
+	return s.note(ctx, u)
+}
+
+func (s *Server) note(ctx context.Context, u upload) error {
 	return s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		return tx.InsertBlob(u.Holder, catalog.BlobRef{Digest: u.Digest, Size: u.size}, s.now())
 	})

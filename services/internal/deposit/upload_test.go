@@ -190,3 +190,36 @@ func TestFindMissingBlobsHasACap(t *testing.T) {
 func blobRef(v *servicetest.Vendor, d digest.Digest) blob.Ref {
 	return blob.Ref{Holder: v.Name, Digest: d}
 }
+
+// A crash between the store and the catalog leaves a blob that is held and not noted. It must not stay missing for ever.
+func TestABlobThatACrashLeftUnnotedIsTaken(t *testing.T) {
+	s := servicetest.New(t)
+	v := s.Vendor(t, "acme")
+	for i, upload := range []func(name string, content []byte) (*pb.WriteResponse, error){
+		func(name string, content []byte) (*pb.WriteResponse, error) {
+			if st := status(t, v, name); !st.GetComplete() || st.GetCommittedSize() != int64(len(content)) {
+				t.Errorf("status: %v", st)
+			}
+			return &pb.WriteResponse{CommittedSize: int64(len(content))}, nil
+		},
+		func(name string, content []byte) (*pb.WriteResponse, error) {
+			return send(t.Context(), t, v, name, content, 0, len(content), true).CloseAndRecv()
+		},
+	} {
+		content := []byte(fmt.Sprint("left by a crash ", i))
+		d := digest.Of(content)
+		if err := blob.Put(t.Context(), s.Blobs, blobRef(v, d), int64(len(content)), bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := upload(v.UploadName(d, len(content)), content)
+		if err != nil || resp.GetCommittedSize() != int64(len(content)) {
+			t.Errorf("%d: %v, %v", i, resp, err)
+		}
+		_, err = v.Deposit.QueryWriteStatus(t.Context(), &pb.QueryWriteStatusRequest{ResourceName: v.UploadName(d, len(content)+1)})
+		rpctest.WantCode(t, "another size", err, codes.InvalidArgument, "")
+		missing, err := v.Deposit.FindMissingBlobs(t.Context(), &pb.FindMissingBlobsRequest{Parent: v.Name.String(), Blobs: []*pb.Blob{{Digest: d.String(), Size: int64(len(content))}}})
+		if err != nil || len(missing.GetMissing()) != 0 {
+			t.Errorf("%d: missing %v, %v", i, missing, err)
+		}
+	}
+}

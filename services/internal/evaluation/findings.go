@@ -41,7 +41,10 @@ func (s *Server) ListFindings(ctx context.Context, r *pb.ListFindingsRequest) (*
 		}
 		resp.Findings = append(resp.Findings, m)
 	}
-	return resp, s.record(ctx, access{release: release, grantID: grantID, what: release.String() + "/findings"}, int64(proto.Size(resp)))
+	if err := s.record(ctx, access{release: release, grantID: grantID, what: release.String() + "/findings"}, int64(proto.Size(resp))); err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 // LookupArtifact tells which releases, of those the caller may see, ship a file.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/countersign-escrow/countersign/escrow/catalog"
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
@@ -59,7 +61,8 @@ func policyVersion(tx *catalog.Tx, lab resource.Organization, version string) (*
 	return tx.Policy(lab, n)
 }
 
-// TestPolicy evaluates a policy over one release and keeps nothing.
+// TestPolicy evaluates a policy over one release and keeps nothing. A rule's reason can quote any finding, so that the
+// vendor sees in the trail who has tried.
 func (s *Server) TestPolicy(ctx context.Context, r *pb.TestPolicyRequest) (*pb.TestPolicyResponse, error) {
 	lab, err := self(ctx, "parent", r.GetParent())
 	if err != nil {
@@ -69,7 +72,7 @@ func (s *Server) TestPolicy(ctx context.Context, r *pb.TestPolicyRequest) (*pb.T
 	if err != nil {
 		return nil, err
 	}
-	release, _, err := s.seen(ctx, "release", r.GetRelease())
+	release, grantID, err := s.seen(ctx, "release", r.GetRelease())
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +86,11 @@ func (s *Server) TestPolicy(ctx context.Context, r *pb.TestPolicyRequest) (*pb.T
 	}
 	report := &pb.Report{Release: release.String(), PolicyDigest: digest.Of([]byte(r.GetSource())).String(),
 		Decision: decision(string(result.Decision)), Rules: ruleMessages(pipeline.Rules(result)), CreateTime: rpc.Timestamp(s.now())}
-	return &pb.TestPolicyResponse{Report: report}, nil
+	resp := &pb.TestPolicyResponse{Report: report}
+	if err := s.record(ctx, access{release: release, grantID: grantID, what: release.String() + "/findings"}, int64(proto.Size(resp))); err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 // GetPolicy returns one version of the lab's policy.

@@ -21,6 +21,7 @@ import (
 const (
 	maxSummary = 4 << 10
 	maxCauses  = 1024
+	minNonce   = 22 // characters: 128 bits in base64
 )
 
 // key is a trust anchor of the rebuilder.
@@ -125,6 +126,9 @@ func (j *judge) finding(at string, s attest.Decoded) (*finding.Finding, error) {
 	if err := j.about(at, p.Release, p.Manifest, p.Rebuilder, p.Country); err != nil {
 		return nil, err
 	}
+	if err := checkNonce(at+".nonce", p.Nonce); err != nil {
+		return nil, err
+	}
 	f := &p.Finding
 	if len(f.Summary) > maxSummary || len(f.Causes) > maxCauses {
 		return nil, fault.Exhaustedf(at, "has a summary of %d bytes and %d causes, %d and %d at most", len(f.Summary), len(f.Causes), maxSummary, maxCauses)
@@ -136,6 +140,14 @@ func (j *judge) finding(at string, s attest.Decoded) (*finding.Finding, error) {
 		return f, j.comparison(at, s, f)
 	}
 	return nil, fault.Invalidf(at, "a finding of the check %.40q is none that a rebuild ends with", f.Check)
+}
+
+// checkNonce makes sure that a statement's hash, which stands in the log for everybody, cannot be guessed.
+func checkNonce(at, nonce string) error {
+	if len(nonce) < minNonce {
+		return fault.Invalidf(at, "has %d characters, must have %d random ones at least: the statement's hash could be guessed", len(nonce), minNonce)
+	}
+	return nil
 }
 
 // sameJSON says whether raw is v and nothing else: the decoder takes Verdict for verdict, and another reader would not.
@@ -238,6 +250,9 @@ func (j *judge) checkProvenance(at string, s attest.Decoded) error {
 			Builder struct {
 				ID string `json:"id"`
 			} `json:"builder"`
+			Metadata struct {
+				InvocationID string `json:"invocationId"`
+			} `json:"metadata"`
 		} `json:"runDetails"`
 	}
 	if err := json.Unmarshal(s.Predicate, &p); err != nil {
@@ -247,6 +262,9 @@ func (j *judge) checkProvenance(at string, s attest.Decoded) error {
 		return fault.Invalidf(at, "is a second provenance")
 	}
 	j.provenance = true
+	if err := checkNonce(at+".runDetails.metadata.invocationId", p.RunDetails.Metadata.InvocationID); err != nil {
+		return err
+	}
 	if id := p.RunDetails.Builder.ID; id != "countersign:"+j.in.name.Organization.String() {
 		return fault.Invalidf(at+".runDetails.builder.id", "is %.100q, must name %s", id, j.in.name.Organization)
 	}

@@ -22,7 +22,7 @@ func FuzzFinding(f *testing.F) {
 		manifest: &manifest.Manifest{Artifacts: []manifest.Artifact{{Path: "app", Digest: shipped}}}}
 	good := `{"check":"COMPARISON","outcome":"PASSED","verdict":"MATCH","artifact":"app","summary":"s","evidence":{"comparison":{"shipped":"` +
 		shipped.String() + `","rebuilt":["` + shipped.String() + `"],"differingBytes":0,"differingRanges":0}},"release":"` + name.String() +
-		`","manifest":"` + in.release.ManifestDigest.String() + `","rebuilder":"organizations/lab","country":"SE","time":"2026-01-01T00:00:00Z","nonce":"n"}`
+		`","manifest":"` + in.release.ManifestDigest.String() + `","rebuilder":"organizations/lab","country":"SE","time":"2026-01-01T00:00:00Z","nonce":"WJYACZDF7HWNTRIVTVNONWR6PR"}`
 	f.Add([]byte(good), true)
 	f.Add([]byte(strings.ReplaceAll(good, "MATCH", "DIFFERS_STABLE")), true)
 	f.Add([]byte(`{"check":"REBUILD"}`), false)

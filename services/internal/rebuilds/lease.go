@@ -70,7 +70,7 @@ func own(ctx context.Context, name string) (resource.Child, error) {
 	return c, rpc.RequireSelf(ctx, c.Organization)
 }
 
-// HeartbeatRebuild extends a lease.
+// HeartbeatRebuild extends a lease, while a grant on the release's product lives.
 func (s *Server) HeartbeatRebuild(ctx context.Context, r *pb.HeartbeatRebuildRequest) (*pb.HeartbeatRebuildResponse, error) {
 	name, err := own(ctx, r.GetName())
 	if err != nil {
@@ -78,8 +78,16 @@ func (s *Server) HeartbeatRebuild(ctx context.Context, r *pb.HeartbeatRebuildReq
 	}
 	until := s.now().Add(s.LeaseTTL)
 	err = s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		if _, err := tx.Rebuild(name.Organization, name.ID); err != nil {
+		row, err := tx.Rebuild(name.Organization, name.ID)
+		if err != nil {
 			return err
+		}
+		live, err := tx.LiveGrants(name.Organization, row.Release.Product, s.now())
+		if err != nil {
+			return err
+		}
+		if len(live) == 0 {
+			return fault.Deniedf("NO_GRANT", "%s has no live grant on %s", name.Organization, row.Release.Product).WithAdvice("ask the vendor for a grant")
 		}
 		return tx.ExtendLease(name.ID, r.GetLeaseToken(), s.now(), until)
 	})

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,24 @@ func TestForgedResultsAreRefused(t *testing.T) {
 		change(&c, &f)
 		return sign(t, p.lab.Key, attest.NewFinding(c, f))
 	}
+	guessable := func(s attest.Statement, nonce ...string) []byte {
+		raw, err := json.Marshal(s.Predicate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var predicate map[string]any
+		if err := json.Unmarshal(raw, &predicate); err != nil {
+			t.Fatal(err)
+		}
+		at := predicate
+		for _, step := range nonce[:len(nonce)-1] {
+			at = at[step].(map[string]any)
+		}
+		at[nonce[len(nonce)-1]] = "1"
+		s.Predicate = predicate
+		return sign(t, p.lab.Key, s)
+	}
+	provenance, _ := attest.NewProvenance(p.context(t), rebuilt(), p.release.Manifest)
 	honest := p.honest(t)
 	with := func(i int, raw []byte) [][]byte {
 		list := append([][]byte(nil), honest...)
@@ -239,6 +258,8 @@ func TestForgedResultsAreRefused(t *testing.T) {
 		"another shipped file":          {with(1, comparison(func(_ *attest.FindingContext, f *finding.Finding) { f.Evidence.Comparison.Shipped = digest.Of(nil) })), codes.InvalidArgument, "shipped"},
 		"a verdict that is none":        {with(1, comparison(func(_ *attest.FindingContext, f *finding.Finding) { f.Verdict = "FINE" })), codes.InvalidArgument, "verdict"},
 		"an outcome that does not fit":  {with(1, comparison(func(_ *attest.FindingContext, f *finding.Finding) { f.Verdict = finding.DiffersStable })), codes.InvalidArgument, "outcome"},
+		"a finding without a nonce":     {with(1, guessable(attest.NewFinding(p.context(t), matches("app")), "nonce")), codes.InvalidArgument, "guessed"},
+		"a provenance without a nonce":  {with(3, guessable(provenance, "runDetails", "metadata", "invocationId")), codes.InvalidArgument, "guessed"},
 		"an artifact twice":             {with(2, honest[1]), codes.InvalidArgument, "twice"},
 		"an artifact left out":          {[][]byte{honest[0], honest[1], honest[3]}, codes.InvalidArgument, `"tool"`},
 		"no finding of the rebuild":     {honest[1:], codes.InvalidArgument, "REBUILD"},
@@ -246,7 +267,7 @@ func TestForgedResultsAreRefused(t *testing.T) {
 		"a receipt":                     {with(3, sign(t, p.lab.Key, attest.NewReceipt(attest.Receipt{Release: p.release.Name, Manifest: digest.Of(p.release.Raw(t)), Sealed: time.Now()}))), codes.InvalidArgument, "predicate type"},
 		"two provenances":               {append(append([][]byte(nil), honest...), honest[3]), codes.InvalidArgument, "second provenance"},
 		"no envelope":                   {nil, codes.InvalidArgument, "envelopes"},
-		"too many":                      {make([][]byte, 257), codes.InvalidArgument, "envelopes"},
+		"too many":                      {make([][]byte, manifest.MaxArtifacts+3), codes.InvalidArgument, "envelopes"},
 		"nonsense":                      {with(1, []byte("{}")), codes.InvalidArgument, "envelopes[1]"},
 	} {
 		_, err := p.complete(t, lease.GetRebuild().GetName(), lease.GetLeaseToken(), c.envelopes)
@@ -297,6 +318,18 @@ func TestARevokedKeyCountsNoMore(t *testing.T) {
 	}
 	_, err = p.complete(t, lease.GetRebuild().GetName(), lease.GetLeaseToken(), p.honest(t))
 	rpctest.WantCode(t, "complete", err, codes.PermissionDenied, "UNTRUSTED_SIGNATURE")
+}
+
+func TestALeaseEndsWithItsGrant(t *testing.T) {
+	p := newPlay(t)
+	lease := p.lease(t)
+	beat := &pb.HeartbeatRebuildRequest{Name: lease.GetRebuild().GetName(), LeaseToken: lease.GetLeaseToken()}
+	if _, err := p.lab.Rebuilds.HeartbeatRebuild(t.Context(), beat); err != nil {
+		t.Fatal(err)
+	}
+	p.vendor.Revoke(t, p.grant)
+	_, err := p.lab.Rebuilds.HeartbeatRebuild(t.Context(), beat)
+	rpctest.WantCode(t, "after the grant", err, codes.PermissionDenied, "NO_GRANT")
 }
 
 func TestALeaseNeedsAGrantAndAPlatform(t *testing.T) {

@@ -38,6 +38,8 @@ var table = map[string]access{
 	pb.DirectoryService_ListOrganizations_FullMethodName:    operator,
 	pb.DirectoryService_CreateEnrolmentToken_FullMethodName: member, // the operator for all, others for their own
 	pb.DirectoryService_Enrol_FullMethodName:                stranger,
+	pb.DirectoryService_ListMembers_FullMethodName:          member, // as CreateEnrolmentToken
+	pb.DirectoryService_RevokeMember_FullMethodName:         member, // as CreateEnrolmentToken
 	pb.DirectoryService_AddTrustAnchor_FullMethodName:       member,
 	pb.DirectoryService_ListTrustAnchors_FullMethodName:     member,
 	pb.DirectoryService_RevokeTrustAnchor_FullMethodName:    member,

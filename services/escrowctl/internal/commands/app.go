@@ -78,7 +78,7 @@ Exit codes: 0 done, 1 error, 2 the command line was not understood, 3 an artifac
 	flags.StringVar(&a.profileFlag, "profile", "", "profile to use: a name, a profile.yaml or its folder (default $"+profile.Variable+", or the one named default)")
 	flags.StringVarP(&a.outputFlag, "output", "o", "text", "text or json")
 	root.AddCommand(
-		a.profileCommand(), a.enrolCommand(), a.organizationCommand(),
+		a.profileCommand(), a.enrolCommand(), a.organizationCommand(), a.memberCommand(),
 		a.keyCommand(), a.signCommand(), a.trustAnchorCommand(),
 		a.productCommand(), a.environmentCommand(), a.releaseCommand(), a.grantCommand(), a.accessCommand(),
 		a.policyCommand(), a.reportCommand(), a.artifactCommand(),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/fault"
+	"github.com/countersign-escrow/countersign/services/escrowctl/internal/output"
 )
 
 // How a stream that broke is opened again.
@@ -74,4 +75,4 @@ func drain[T any](ctx context.Context, open func(context.Context) (receiver[T], 
 }
 
 // away tells the user that a stream broke and is opened again.
-func (a *app) away(err error) { fmt.Fprintf(a.Err, "RECONNECT %v\n", err) }
+func (a *app) away(err error) { fmt.Fprintf(a.Err, "RECONNECT %s\n", output.Clean(err.Error())) }
