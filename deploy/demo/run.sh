@@ -8,7 +8,6 @@ cd "$(dirname "$0")/../.."
 ROOT=$PWD
 HERE=$ROOT/deploy/demo
 OUT=${DEMO_OUT:-$ROOT/demo-out}
-TOOLCHAIN=golang.org/toolchain@v0.0.1-go1.26.5.linux-amd64
 export GOTOOLCHAIN=local LC_ALL=C.UTF-8 TZ=UTC
 umask 022
 
@@ -16,6 +15,7 @@ say() { printf '\n== %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 . "$HERE/prerequisites.sh"
+. "$HERE/releases.sh"
 
 rm -rf "$OUT"
 mkdir -p "$OUT/logs" "$OUT/vendor"
@@ -88,11 +88,12 @@ escrowctl report board --profile "$OUT/profiles/lab-fi/profile.yaml" --profile "
 BOARD=$!
 STARTED+=("$BOARD")
 
-say "The vendor prepares three releases from $TOOLCHAIN"
-. "$HERE/releases.sh"
-
-say "The vendor signs and submits them"
+say "The vendor prepares, signs and submits three releases of $TOOLCHAIN"
+distribution
+go_source
+go_environment
 for release in published altered stamped; do
+	"$release"
 	as gopher sign "$OUT/vendor/$release/release.yaml" --key "$OUT/vendor/release.key"
 	as gopher release submit "$OUT/vendor/$release/release.yaml"
 done

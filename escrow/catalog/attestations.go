@@ -117,6 +117,17 @@ func (t *Tx) PendingAttestations() ([]Attestation, error) {
 		`SELECT `+attestationColumns+` FROM attestations a WHERE a.state = 'PENDING' ORDER BY a.id`)
 }
 
+// UnpublishedAttestations counts the attestations about a release, for everybody with a grant, that are not in the log
+// yet.
+func (t *Tx) UnpublishedAttestations(release resource.Release) (int64, error) {
+	n, err := queryOne(t, release.String(), scanNumber,
+		`SELECT COUNT(*) FROM attestations WHERE release = $1 AND state = 'PENDING' AND audience IS NULL`, release.String())
+	if err != nil {
+		return 0, err
+	}
+	return *n, nil
+}
+
 // MaxLogIndex returns the highest index in the log that is recorded here; false if there is none.
 func (t *Tx) MaxLogIndex() (int64, bool, error) {
 	n, err := queryOne(t, "log index", scanNumber, `SELECT COALESCE(MAX(log_index), -1) FROM attestations`)

@@ -27,6 +27,9 @@ func TestPublish(t *testing.T) {
 			a.State = AttestationPending
 			wantEqual(t, "pending", *get[*Attestation](t)(tx.Attestation("a1")), a)
 			wantEqual(t, "all pending", len(get[[]Attestation](t)(tx.PendingAttestations())), 2)
+			must(t, tx.InsertAttestation(attestation("a3", router1, &labA)))
+			wantEqual(t, "unpublished, for everybody", get[int64](t)(tx.UnpublishedAttestations(router1)), 2)
+			wantEqual(t, "unpublished of another", get[int64](t)(tx.UnpublishedAttestations(router2)), 0)
 
 			must(t, tx.MarkPublished("a1", 0, []byte("bundle")))
 			must(t, tx.MarkPublished("a1", 0, []byte("bundle")))
@@ -41,7 +44,8 @@ func TestPublish(t *testing.T) {
 			if n, ok, err := tx.MaxLogIndex(); n != 41 || !ok || err != nil {
 				t.Errorf("log index: %d, %v, %v", n, ok, err)
 			}
-			wantEqual(t, "none pending", len(get[[]Attestation](t)(tx.PendingAttestations())), 0)
+			wantEqual(t, "the report's is pending", len(get[[]Attestation](t)(tx.PendingAttestations())), 1)
+			wantEqual(t, "none unpublished, for everybody", get[int64](t)(tx.UnpublishedAttestations(router1)), 0)
 		})
 	})
 }

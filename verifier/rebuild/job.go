@@ -11,8 +11,9 @@ import (
 	"github.com/countersign-escrow/countersign/verifier/rebuild/image"
 )
 
-// apart is how long after the end of the first run the second one begins at the earliest, so that a time of day in
-// whole seconds, or in the two seconds of some archive formats, is another one.
+// apart is how much later than the first run the second one makes its folders, and how long after the end of the first it
+// runs the recipe, at the least: so that a time of day in whole seconds, or in the two seconds of some archive formats,
+// is another one.
 const apart = 2 * time.Second
 
 // job is one rebuild of one release.
@@ -21,6 +22,8 @@ type job struct {
 	manifest *manifest.Manifest
 	setting  Setting
 	runs     []*run
+	unpacked time.Time // when the last run's folders were complete
+	ended    time.Time // when the last run's recipe ended
 }
 
 // run is one run of the recipe and what came of it.
@@ -50,7 +53,7 @@ func (j *job) rebuild(ctx context.Context) ([]finding.Finding, error) {
 	}
 	var second *run
 	if j.anyDiffers(first) {
-		if second, err = j.again(ctx, first); err != nil {
+		if second, err = j.again(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -62,20 +65,35 @@ func samePlatform(image, here string) bool {
 }
 
 // again runs the recipe a second time, in other conditions and at another time.
-func (j *job) again(ctx context.Context, first *run) (*run, error) {
+func (j *job) again(ctx context.Context) (*run, error) {
 	j.cfg.Progress("some artifacts differ; rebuilding in other conditions")
-	wait := time.NewTimer(apart)
-	defer wait.Stop()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-wait.C:
-	}
 	return j.run(ctx, SecondConditions)
 }
 
 // run unpacks the sources afresh, runs the recipe on them and takes out what it made.
 func (j *job) run(ctx context.Context, c Conditions) (*run, error) {
+	r, err := j.prepare(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.execute(ctx, r); err != nil {
+		return nil, err
+	}
+	if r.stopped == "" {
+		err = r.collect()
+	}
+	j.cfg.Progress("the recipe " + describe(r))
+	if err != nil {
+		return nil, err
+	}
+	return r, r.space.clear()
+}
+
+// prepare makes a run's folders, apart in time from those of an earlier run, and its plan.
+func (j *job) prepare(ctx context.Context, c Conditions) (*run, error) {
+	if err := waitUntil(ctx, j.unpacked.Add(apart)); err != nil {
+		return nil, err
+	}
 	w, err := newWorkspace(j.cfg.WorkDir)
 	if err != nil {
 		return nil, err
@@ -91,23 +109,36 @@ func (j *job) run(ctx context.Context, c Conditions) (*run, error) {
 		j.setting.SourceTime = at
 	}
 	j.setting.Conditions = c
-	if r.plan, err = NewPlan(j.manifest, j.setting); err != nil {
-		return nil, err
+	r.plan, err = NewPlan(j.manifest, j.setting)
+	j.unpacked = time.Now()
+	return r, err
+}
+
+// execute runs the recipe, apart in time from an earlier run, and records how it ended.
+func (j *job) execute(ctx context.Context, r *run) error {
+	if err := waitUntil(ctx, j.ended.Add(apart)); err != nil {
+		return err
 	}
 	j.cfg.Progress(fmt.Sprintf("running the recipe in %s", j.cfg.Sandbox.Runtime()))
-	res, err := j.cfg.Sandbox.Run(ctx, r.plan, Workspace{Dir: w.dir(), Blob: j.cfg.Materials.Blob})
+	res, err := j.cfg.Sandbox.Run(ctx, r.plan, Workspace{Dir: r.space.dir(), Blob: j.cfg.Materials.Blob})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	j.ended = time.Now()
 	r.record(res, j.cfg.Sandbox.Runtime())
-	if r.stopped == "" {
-		err = r.collect()
+	return nil
+}
+
+// waitUntil waits for a time, which may have gone by.
+func waitUntil(ctx context.Context, at time.Time) error {
+	wait := time.NewTimer(time.Until(at))
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-wait.C:
+		return nil
 	}
-	j.cfg.Progress("the recipe " + describe(r))
-	if err != nil {
-		return nil, err
-	}
-	return r, w.clear()
 }
 
 func (r *run) record(res Result, runtimeName string) {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
@@ -24,7 +25,24 @@ type rig struct {
 	*rebuild.Rebuilder
 	materials *rebuildtest.Materials
 	manifest  *manifest.Manifest
+	clock     *clock
 	workDir   string
+}
+
+// clock notes when a sandbox's runs begin and end, and when the folders were made in which they run.
+type clock struct {
+	rebuild.Sandbox
+	made, began, ended []time.Time
+}
+
+func (c *clock) Run(ctx context.Context, p *rebuild.Plan, w rebuild.Workspace) (rebuild.Result, error) {
+	if fi, err := os.Stat(filepath.Join(w.Dir, "out")); err == nil {
+		c.made = append(c.made, fi.ModTime())
+	}
+	c.began = append(c.began, time.Now())
+	res, err := c.Sandbox.Run(ctx, p, w)
+	c.ended = append(c.ended, time.Now())
+	return res, err
 }
 
 var source = digest.Of([]byte("a source"))
@@ -41,6 +59,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r := &rig{
 		materials: &rebuildtest.Materials{Blobs: rebuildtest.Blobs{}, Sources: map[digest.Digest]map[string]string{source: {"a/input": "the program\n"}}},
+		clock:     &clock{Sandbox: box},
 		workDir:   filepath.Join(dir, "work"),
 	}
 	r.manifest = &manifest.Manifest{
@@ -50,7 +69,7 @@ func newRig(t *testing.T) *rig {
 		Sources:     []manifest.Source{{Kind: manifest.Archive, Name: "src.tar", Digest: source}},
 		Environment: manifest.Environment{Image: r.image(t, runtime.GOARCH)},
 	}
-	r.Rebuilder, err = rebuild.New(rebuild.Config{Sandbox: box, Materials: r.materials, WorkDir: r.workDir, Progress: func(s string) { t.Log(s) }})
+	r.Rebuilder, err = rebuild.New(rebuild.Config{Sandbox: r.clock, Materials: r.materials, WorkDir: r.workDir, Progress: func(s string) { t.Log(s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +179,24 @@ func TestEvidence(t *testing.T) {
 	}
 	if len(f.Causes) != 1 || f.Causes[0] != (finding.Cause{Type: finding.Content, Place: "offset 0x9", Offset: 9, Length: 1, ShippedExcerpt: "41", RebuiltExcerpt: "61"}) {
 		t.Errorf("%+v", f.Causes)
+	}
+}
+
+// A file's time in whole seconds, or in two of them, tells the runs apart whether the recipe made the file or found it.
+func TestRunsAreApartInTime(t *testing.T) {
+	r := newRig(t)
+	r.ship("another program\n", "/build/out/x", "helper", "copy", "a/input", "/build/out/x")
+	r.findings(t)
+	c := r.clock
+	if len(c.made) != 2 || len(c.ended) != 2 {
+		t.Fatalf("runs %+v", c)
+	}
+	const least = 1900 * time.Millisecond // the times of files lag a little
+	if d := c.made[1].Sub(c.made[0]); d < least {
+		t.Errorf("the folders were made %v apart", d)
+	}
+	if d := c.began[1].Sub(c.ended[0]); d < least {
+		t.Errorf("the second run began %v after the first one ended", d)
 	}
 }
 

@@ -84,6 +84,9 @@ func (p *Pipeline) published(ctx context.Context, att *catalog.Attestation, pub 
 				return err
 			}
 		}
+		if err := p.Settle(tx, att.Release); err != nil {
+			return err
+		}
 		return p.reportsAfter(ctx, tx, att)
 	})
 	if err != nil {

@@ -76,8 +76,8 @@ func newFinding(release resource.Release, rebuilder resource.Organization, a Att
 	}, nil
 }
 
-// Settle records whether every check and every rebuild that was asked for has ended. A rebuild whose rebuilder may no
-// longer see the release is awaited no more.
+// Settle records whether every check and every rebuild that was asked for has ended, with everything that they found in
+// the log. A rebuild whose rebuilder may no longer see the release is awaited no more.
 func (p *Pipeline) Settle(tx *catalog.Tx, release resource.Release) error {
 	known, err := readKnown(tx, release)
 	if err != nil || !known.checked(p.Operator) {
@@ -87,7 +87,11 @@ func (p *Pipeline) Settle(tx *catalog.Tx, release resource.Release) error {
 	if err != nil {
 		return err
 	}
-	complete := awaited == 0 && (len(asked) > 0 || known.concluded(p.Operator))
+	unpublished, err := tx.UnpublishedAttestations(release)
+	if err != nil {
+		return err
+	}
+	complete := awaited == 0 && unpublished == 0 && (len(asked) > 0 || known.concluded(p.Operator))
 	return tx.SetChecksComplete(release, complete, p.Now())
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
 	"github.com/countersign-escrow/countersign/escrow/digest"
+	"github.com/countersign-escrow/countersign/escrow/manifest"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
 	"github.com/countersign-escrow/countersign/services/internal/rpc"
 	"github.com/countersign-escrow/countersign/services/internal/rpc/rpctest"

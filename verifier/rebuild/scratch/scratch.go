@@ -29,6 +29,7 @@ func Make(dir, prefix string) (*Folder, error) {
 		return nil, err
 	}
 	defer guard.Close()
+	spread(dir)
 	path, err := os.MkdirTemp(dir, prefix)
 	if err != nil {
 		return nil, err
