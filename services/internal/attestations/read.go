@@ -53,28 +53,21 @@ func (s *Server) record(tx *catalog.Tx, att *catalog.Attestation, reader rpc.Ide
 // ListAttestations lists the attestations that the caller may see, oldest first.
 func (s *Server) ListAttestations(ctx context.Context, r *pb.ListAttestationsRequest) (*pb.ListAttestationsResponse, error) {
 	f := catalog.AttestationFilter{Viewer: rpc.MustCaller(ctx).Organization, Now: s.now(), PredicateType: r.GetPredicateType()}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	f.After, f.Limit = after, limit+1
 	if err := readFilter(r, &f); err != nil {
 		return nil, err
 	}
-	var list []catalog.Attestation
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.AttestationsPage(f)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Attestation, *pb.Attestation]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Attestation, error) {
+			f.After, f.Limit = after, limit
+			return tx.AttestationsPage(f)
+		},
+		Key:     func(a *catalog.Attestation) string { return a.ID },
+		Message: message,
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(a catalog.Attestation) string { return a.ID })
-	resp := &pb.ListAttestationsResponse{NextPageToken: next}
-	for i := range page {
-		resp.Attestations = append(resp.Attestations, message(&page[i]))
-	}
-	return resp, nil
+	return &pb.ListAttestationsResponse{Attestations: list, NextPageToken: next}, nil
 }
 
 func readFilter(r *pb.ListAttestationsRequest, f *catalog.AttestationFilter) (err error) {

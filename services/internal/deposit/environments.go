@@ -106,24 +106,17 @@ func (s *Server) ListEnvironments(ctx context.Context, r *pb.ListEnvironmentsReq
 	if err != nil {
 		return nil, err
 	}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.Environment
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.Environments(vendor, after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Environment, *pb.Environment]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Environment, error) {
+			return tx.Environments(vendor, after, limit)
+		},
+		Key:     func(e *catalog.Environment) string { return e.Image.String() },
+		Message: environmentMessage,
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(e catalog.Environment) string { return e.Image.String() })
-	resp := &pb.ListEnvironmentsResponse{NextPageToken: next}
-	for i := range page {
-		resp.Environments = append(resp.Environments, environmentMessage(&page[i]))
-	}
-	return resp, nil
+	return &pb.ListEnvironmentsResponse{Environments: list, NextPageToken: next}, nil
 }
 
 func environmentMessage(e *catalog.Environment) *pb.Environment {

@@ -86,24 +86,17 @@ func (s *Server) ListProducts(ctx context.Context, r *pb.ListProductsRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.Product
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.Products(vendor, after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Product, *pb.Product]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Product, error) {
+			return tx.Products(vendor, after, limit)
+		},
+		Key:     func(p *catalog.Product) string { return p.Name.String() },
+		Message: productMessage,
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(p catalog.Product) string { return p.Name.String() })
-	resp := &pb.ListProductsResponse{NextPageToken: next}
-	for i := range page {
-		resp.Products = append(resp.Products, productMessage(&page[i]))
-	}
-	return resp, nil
+	return &pb.ListProductsResponse{Products: list, NextPageToken: next}, nil
 }
 
 func productMessage(p *catalog.Product) *pb.Product {

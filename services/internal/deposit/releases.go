@@ -100,24 +100,17 @@ func (s *Server) ListReleases(ctx context.Context, r *pb.ListReleasesRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.Release
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.Releases(product, after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Release, *pb.Release]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Release, error) {
+			return tx.Releases(product, after, limit)
+		},
+		Key:     func(r *catalog.Release) string { return r.Name.Version },
+		Message: releaseMessage,
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(r catalog.Release) string { return r.Name.Version })
-	resp := &pb.ListReleasesResponse{NextPageToken: next}
-	for i := range page {
-		resp.Releases = append(resp.Releases, releaseMessage(&page[i]))
-	}
-	return resp, nil
+	return &pb.ListReleasesResponse{Releases: list, NextPageToken: next}, nil
 }
 
 var states = map[catalog.ReleaseState]pb.ReleaseState{

@@ -180,24 +180,17 @@ func (s *Server) ListTrustAnchors(ctx context.Context, r *pb.ListTrustAnchorsReq
 	if err := selfOrOperator(ctx, org); err != nil {
 		return nil, err
 	}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.TrustAnchor
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.TrustAnchorsPage(org, after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.TrustAnchor, *pb.TrustAnchor]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.TrustAnchor, error) {
+			return tx.TrustAnchorsPage(org, after, limit)
+		},
+		Key:     func(a *catalog.TrustAnchor) string { return a.ID },
+		Message: func(a *catalog.TrustAnchor) *pb.TrustAnchor { return anchorToProto(*a) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(a catalog.TrustAnchor) string { return a.ID })
-	resp := &pb.ListTrustAnchorsResponse{NextPageToken: next}
-	for _, a := range page {
-		resp.TrustAnchors = append(resp.TrustAnchors, anchorToProto(a))
-	}
-	return resp, nil
+	return &pb.ListTrustAnchorsResponse{TrustAnchors: list, NextPageToken: next}, nil
 }
 
 // RevokeTrustAnchor ends the validity of one of the caller's trust anchors at once.

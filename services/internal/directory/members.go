@@ -20,24 +20,17 @@ func (s *Server) ListMembers(ctx context.Context, r *pb.ListMembersRequest) (*pb
 	if err := selfOrOperator(ctx, org); err != nil {
 		return nil, err
 	}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.Member
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.Members(org, s.now(), after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Member, *pb.Member]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Member, error) {
+			return tx.Members(org, s.now(), after, limit)
+		},
+		Key:     func(m *catalog.Member) string { return m.Name.ID },
+		Message: memberToProto,
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(m catalog.Member) string { return m.Name.ID })
-	resp := &pb.ListMembersResponse{NextPageToken: next}
-	for i := range page {
-		resp.Members = append(resp.Members, memberToProto(&page[i]))
-	}
-	return resp, nil
+	return &pb.ListMembersResponse{Members: list, NextPageToken: next}, nil
 }
 
 // RevokeMember makes a member's certificates, or one of them, count no more.

@@ -126,24 +126,17 @@ func (s *Server) GetOrganization(ctx context.Context, r *pb.GetOrganizationReque
 
 // ListOrganizations lists the organizations, by id.
 func (s *Server) ListOrganizations(ctx context.Context, r *pb.ListOrganizationsRequest) (*pb.ListOrganizationsResponse, error) {
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.Organization
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.Organizations(after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Organization, *pb.Organization]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Organization, error) {
+			return tx.Organizations(after, limit)
+		},
+		Key:     func(o *catalog.Organization) string { return o.Name.String() },
+		Message: func(o *catalog.Organization) *pb.Organization { return toProto(*o) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(o catalog.Organization) string { return o.Name.String() })
-	resp := &pb.ListOrganizationsResponse{NextPageToken: next}
-	for _, o := range page {
-		resp.Organizations = append(resp.Organizations, toProto(o))
-	}
-	return resp, nil
+	return &pb.ListOrganizationsResponse{Organizations: list, NextPageToken: next}, nil
 }
 
 func toProto(o catalog.Organization) *pb.Organization {

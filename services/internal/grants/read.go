@@ -39,24 +39,17 @@ func (s *Server) ListGrants(ctx context.Context, r *pb.ListGrantsRequest) (*pb.L
 	if err := rpc.RequireSelf(ctx, org); err != nil {
 		return nil, err
 	}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.Grant
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.GrantsOf(org, after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Grant, *pb.Grant]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Grant, error) {
+			return tx.GrantsOf(org, after, limit)
+		},
+		Key:     func(g *catalog.Grant) string { return g.ID },
+		Message: func(g *catalog.Grant) *pb.Grant { return toProto(*g) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(g catalog.Grant) string { return g.ID })
-	resp := &pb.ListGrantsResponse{NextPageToken: next}
-	for _, g := range page {
-		resp.Grants = append(resp.Grants, toProto(g))
-	}
-	return resp, nil
+	return &pb.ListGrantsResponse{Grants: list, NextPageToken: next}, nil
 }
 
 func toProto(g catalog.Grant) *pb.Grant {

@@ -106,24 +106,17 @@ func (s *Server) ListRebuilds(ctx context.Context, r *pb.ListRebuildsRequest) (*
 	if err := rpc.RequireSelf(ctx, rebuilder); err != nil {
 		return nil, err
 	}
-	limit, after, err := rpc.Page(r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	var list []catalog.Rebuild
-	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		list, err = tx.Rebuilds(rebuilder, after, limit+1)
-		return err
+	list, next, err := rpc.List(ctx, s.Catalog, r, rpc.Listing[catalog.Rebuild, *pb.Rebuild]{
+		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.Rebuild, error) {
+			return tx.Rebuilds(rebuilder, after, limit)
+		},
+		Key:     func(r *catalog.Rebuild) string { return r.ID },
+		Message: message,
 	})
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Cut(list, limit, func(r catalog.Rebuild) string { return r.ID })
-	resp := &pb.ListRebuildsResponse{NextPageToken: next}
-	for i := range page {
-		resp.Rebuilds = append(resp.Rebuilds, message(&page[i]))
-	}
-	return resp, nil
+	return &pb.ListRebuildsResponse{Rebuilds: list, NextPageToken: next}, nil
 }
 
 var states = map[catalog.RebuildState]pb.RebuildState{
