@@ -12,7 +12,7 @@ build: ## escrowd and escrowctl into bin/
 
 .PHONY: test
 test: lint generated ## everything that CI runs
-	go test -race -timeout 20m ./...
+	go test -race -count=1 -timeout 20m ./... # count: the end-to-end tests build the programs, which the test cache does not see
 
 .PHONY: lint
 lint: ## linters, layer rules and API rules

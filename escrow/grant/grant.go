@@ -26,13 +26,13 @@ func Validate(g catalog.Grant, grantee catalog.Kind, now time.Time) error {
 	case g.Grantee == g.Vendor:
 		return fault.Invalidf("grant.grantee", "%s sees its own products without a grant", g.Vendor)
 	case grantee != catalog.Evaluator && grantee != catalog.Auditor:
-		return fault.Invalidf("grant.grantee", "%s is neither an evaluator nor an auditor", g.Grantee)
+		return fault.Invalidf("grant.grantee", "%s is of kind %s: must be of kind EVALUATOR or AUDITOR", g.Grantee, grantee)
 	case g.Until.IsZero():
-		return fault.Invalidf("grant.valid_until", "must be given")
+		return fault.Invalidf("grant.valid_until", "is needed: a grant ends")
 	case !g.Until.After(g.From):
-		return fault.Invalidf("grant.valid_until", "must be later than valid_from")
+		return fault.Invalidf("grant.valid_until", "must be after valid_from, %s", g.From.Format(time.RFC3339))
 	case !g.Until.After(now):
-		return fault.Invalidf("grant.valid_until", "has passed already")
+		return fault.Invalidf("grant.valid_until", "must be in the future")
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/manifest"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
-	"github.com/countersign-escrow/countersign/services/internal/rpc"
+	"github.com/countersign-escrow/countersign/services/internal/rpc/rpcfault"
 	"github.com/countersign-escrow/countersign/services/internal/rpc/rpctest"
 	"github.com/countersign-escrow/countersign/services/internal/servicetest"
 	"github.com/countersign-escrow/countersign/verifier/attest"
@@ -145,7 +145,7 @@ func TestASecondReleaseUnderTheSameVersion(t *testing.T) {
 	}
 	_, err := v.Deposit.CreateRelease(t.Context(), &pb.CreateReleaseRequest{Parent: v.Product.String(), ReleaseId: "1.0"})
 	rpctest.WantCode(t, "while it is open", err, codes.AlreadyExists, "")
-	if err := rpc.FromStatus(err); !strings.Contains(err.Error(), "seal it") {
+	if err := rpcfault.FromStatus(err); !strings.Contains(err.Error(), "seal it") {
 		t.Errorf("the advice while it is open: %v", err)
 	}
 	r := v.Prepare(t, "1.0", files)
@@ -159,7 +159,7 @@ func TestASecondReleaseUnderTheSameVersion(t *testing.T) {
 	}
 	_, err = v.Deposit.CreateRelease(t.Context(), &pb.CreateReleaseRequest{Parent: v.Product.String(), ReleaseId: "1.0"})
 	rpctest.WantCode(t, "when it is sealed", err, codes.AlreadyExists, "")
-	if err := rpc.FromStatus(err); !strings.Contains(err.Error(), "new version") {
+	if err := rpcfault.FromStatus(err); !strings.Contains(err.Error(), "new version") {
 		t.Errorf("the advice when it is sealed: %v", err)
 	}
 }
@@ -207,8 +207,8 @@ func TestSealRefusesWhatDoesNotFit(t *testing.T) {
 			}
 			_, err := v.Deposit.SealRelease(t.Context(), q)
 			rpctest.WantCode(t, "seal", err, c.code, c.reason)
-			if err != nil && !strings.Contains(rpc.FromStatus(err).Error(), c.says) {
-				t.Errorf("%v does not name %s", rpc.FromStatus(err), c.says)
+			if err != nil && !strings.Contains(rpcfault.FromStatus(err).Error(), c.says) {
+				t.Errorf("%v does not name %s", rpcfault.FromStatus(err), c.says)
 			}
 			got, err := v.Deposit.GetRelease(t.Context(), &pb.GetReleaseRequest{Name: r.Name.String()})
 			if err != nil || got.GetRelease().GetState() != pb.ReleaseState_RELEASE_STATE_OPEN {

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/blob"
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
-	"github.com/countersign-escrow/countersign/services/internal/rpc"
+	"github.com/countersign-escrow/countersign/services/internal/rpc/rpcfault"
 	"github.com/countersign-escrow/countersign/services/internal/rpc/rpctest"
 	"github.com/countersign-escrow/countersign/services/internal/servicetest"
 )
@@ -90,7 +90,7 @@ func TestAnUploadGoesOnAfterItsStreamBroke(t *testing.T) {
 
 	_, err = send(t.Context(), t, v, name, content, 0, piece, false).CloseAndRecv()
 	rpctest.WantCode(t, "from the start again", err, codes.Aborted, "WRONG_OFFSET")
-	if err := rpc.FromStatus(err); !strings.Contains(err.Error(), fmt.Sprint(at)) {
+	if err := rpcfault.FromStatus(err); !strings.Contains(err.Error(), fmt.Sprint(at)) {
 		t.Errorf("%v does not tell the offset %d", err, at)
 	}
 

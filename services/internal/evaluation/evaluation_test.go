@@ -16,7 +16,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/catalog"
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
-	"github.com/countersign-escrow/countersign/services/internal/rpc"
+	"github.com/countersign-escrow/countersign/services/internal/rpc/rpcfault"
 	"github.com/countersign-escrow/countersign/services/internal/rpc/rpctest"
 	"github.com/countersign-escrow/countersign/services/internal/servicetest"
 	"github.com/countersign-escrow/countersign/verifier/attest"
@@ -155,8 +155,8 @@ func TestALabWithoutAGrantSeesNothing(t *testing.T) {
 		there, notThere := calls(l, r.Name.String()), calls(l, unknown)
 		for what, err := range there {
 			rpctest.WantCode(t, what, err, codes.PermissionDenied, "NO_GRANT")
-			same := strings.ReplaceAll(rpc.FromStatus(err).Error(), v.Product.String(), "organizations/acme/products/unknown")
-			if err != nil && same != rpc.FromStatus(notThere[what]).Error() {
+			same := strings.ReplaceAll(rpcfault.FromStatus(err).Error(), v.Product.String(), "organizations/acme/products/unknown")
+			if err != nil && same != rpcfault.FromStatus(notThere[what]).Error() {
 				t.Errorf("%s tells what is there from what is not: %v, %v", what, err, notThere[what])
 			}
 		}
@@ -327,8 +327,8 @@ func TestPolicies(t *testing.T) {
 
 	_, err := lab.Evaluation.SetPolicy(ctx, &pb.SetPolicyRequest{Parent: lab.Name.String(), Source: "rules:\n  - name: x\n    accept: nonsense(\n"})
 	rpctest.WantCode(t, "a policy that is none", err, codes.InvalidArgument, "")
-	if err != nil && !strings.Contains(rpc.FromStatus(err).Error(), "policy.yaml:3") {
-		t.Errorf("%v does not name the place", rpc.FromStatus(err))
+	if err != nil && !strings.Contains(rpcfault.FromStatus(err).Error(), "policy.yaml:3") {
+		t.Errorf("%v does not name the place", rpcfault.FromStatus(err))
 	}
 
 	const strict = "rules:\n  - name: never\n    accept: 'false'\n    reject: 'true'\n    reason: nothing is good enough\n"

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
-	"github.com/countersign-escrow/countersign/escrow/fault"
+	"github.com/countersign-escrow/countersign/escrow/grant"
 	"github.com/countersign-escrow/countersign/escrow/resource"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
 	"github.com/countersign-escrow/countersign/services/internal/rpc"
@@ -54,7 +54,7 @@ func (s *Server) CreateGrant(ctx context.Context, r *pb.CreateGrantRequest) (*pb
 	if err := rpc.RequireSelf(ctx, vendor); err != nil {
 		return nil, err
 	}
-	grant, err := s.read(vendor, r.GetGrant())
+	given, err := s.read(vendor, r.GetGrant())
 	if err != nil {
 		return nil, err
 	}
@@ -68,18 +68,18 @@ func (s *Server) CreateGrant(ctx context.Context, r *pb.CreateGrantRequest) (*pb
 			return err
 		}
 		if seen {
-			grant, err = tx.Grant(vendor, made)
+			given, err = tx.Grant(vendor, made)
 			return err
 		}
-		if err := s.give(ctx, tx, *grant); err != nil {
+		if err := s.give(ctx, tx, *given); err != nil {
 			return err
 		}
-		return tx.RememberRequest(request, grant.ID, s.now())
+		return tx.RememberRequest(request, given.ID, s.now())
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CreateGrantResponse{Grant: toProto(*grant)}, nil
+	return &pb.CreateGrantResponse{Grant: toProto(*given)}, nil
 }
 
 // give writes a grant of something that is there to somebody who may be given it.
@@ -88,8 +88,8 @@ func (s *Server) give(ctx context.Context, tx *catalog.Tx, g catalog.Grant) erro
 	if err != nil {
 		return err
 	}
-	if grantee.Kind != catalog.Evaluator && grantee.Kind != catalog.Auditor {
-		return fault.Invalidf("grant.grantee", "%s is of kind %s: must be of kind EVALUATOR or AUDITOR", grantee.Name, grantee.Kind)
+	if err := grant.Validate(g, grantee.Kind, g.Created); err != nil {
+		return err
 	}
 	if _, err := tx.Product(g.Product); err != nil {
 		return err
@@ -112,32 +112,14 @@ func (s *Server) read(vendor resource.Organization, in *pb.Grant) (*catalog.Gran
 	if g.Product, err = rpc.Name("grant.product", in.GetProduct(), resource.ParseProduct); err != nil {
 		return nil, err
 	}
-	if g.Product.Vendor != vendor {
-		return nil, fault.Invalidf("grant.product", "must be a product of %s", vendor)
+	if g.From, err = rpc.Time("grant.valid_from", in.GetValidFrom()); err != nil {
+		return nil, err
 	}
-	g.From, g.Until, err = readTerm(in, g.Created)
+	if g.From.IsZero() {
+		g.From = g.Created
+	}
+	g.Until, err = rpc.Time("grant.valid_until", in.GetValidUntil())
 	return g, err
-}
-
-func readTerm(in *pb.Grant, now time.Time) (from, until time.Time, err error) {
-	if from, err = rpc.Time("grant.valid_from", in.GetValidFrom()); err != nil {
-		return from, until, err
-	}
-	if from.IsZero() {
-		from = now
-	}
-	if until, err = rpc.Time("grant.valid_until", in.GetValidUntil()); err != nil {
-		return from, until, err
-	}
-	switch {
-	case until.IsZero():
-		err = fault.Invalidf("grant.valid_until", "is needed: a grant ends")
-	case !until.After(from):
-		err = fault.Invalidf("grant.valid_until", "must be after valid_from, %s", from.Format(time.RFC3339))
-	case !until.After(now):
-		err = fault.Invalidf("grant.valid_until", "must be in the future")
-	}
-	return from, until, err
 }
 
 // RevokeGrant ends one of the caller's grants at once.
@@ -149,17 +131,17 @@ func (s *Server) RevokeGrant(ctx context.Context, r *pb.RevokeGrantRequest) (*pb
 	if err := rpc.RequireSelf(ctx, name.Organization); err != nil {
 		return nil, err
 	}
-	var grant *catalog.Grant
+	var revoked *catalog.Grant
 	err = s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		if grant, err = tx.RevokeGrant(name.Organization, name.ID, s.now()); err != nil {
+		if revoked, err = tx.RevokeGrant(name.Organization, name.ID, s.now()); err != nil {
 			return err
 		}
-		return s.Reevaluator.GrantChanged(ctx, tx, *grant)
+		return s.Reevaluator.GrantChanged(ctx, tx, *revoked)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.RevokeGrantResponse{Grant: toProto(*grant)}, nil
+	return &pb.RevokeGrantResponse{Grant: toProto(*revoked)}, nil
 }
 
 func grantName(name string) (resource.Child, error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/manifest"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
-	"github.com/countersign-escrow/countersign/services/internal/rpc"
+	"github.com/countersign-escrow/countersign/services/internal/rpc/rpcfault"
 	"github.com/countersign-escrow/countersign/services/internal/rpc/rpctest"
 	"github.com/countersign-escrow/countersign/services/internal/servicetest"
 	"github.com/countersign-escrow/countersign/verifier/attest"
@@ -273,8 +273,8 @@ func TestForgedResultsAreRefused(t *testing.T) {
 	} {
 		_, err := p.complete(t, lease.GetRebuild().GetName(), lease.GetLeaseToken(), c.envelopes)
 		rpctest.WantCode(t, what, err, c.code, "")
-		if err != nil && !strings.Contains(rpc.FromStatus(err).Error(), c.says) {
-			t.Errorf("%s: %v does not say %s", what, rpc.FromStatus(err), c.says)
+		if err != nil && !strings.Contains(rpcfault.FromStatus(err).Error(), c.says) {
+			t.Errorf("%s: %v does not say %s", what, rpcfault.FromStatus(err), c.says)
 		}
 	}
 	err = p.Catalog.View(t.Context(), func(tx *catalog.Tx) error {

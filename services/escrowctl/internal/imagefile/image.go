@@ -38,15 +38,6 @@ type Image struct {
 // Close lets go of the files beneath. Blobs that were opened before stay readable until they are closed themselves.
 func (i *Image) Close() { i.store.close() }
 
-// Size returns the bytes of all blobs together.
-func (i *Image) Size() int64 {
-	var n int64
-	for _, b := range i.Blobs {
-		n += b.Size
-	}
-	return n
-}
-
 // ErrNoImage says that a file or folder holds no image in a form that is known.
 var ErrNoImage = errors.New("is neither an OCI layout folder nor an OCI or docker image archive")
 

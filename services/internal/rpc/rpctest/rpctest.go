@@ -27,6 +27,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/resource"
 	"github.com/countersign-escrow/countersign/services/internal/ca"
 	"github.com/countersign-escrow/countersign/services/internal/rpc"
+	"github.com/countersign-escrow/countersign/services/internal/rpc/rpcfault"
 )
 
 // House is a server with what it stands on. All of it ends with the test.
@@ -151,8 +152,8 @@ func WantCode(t testing.TB, what string, err error, code codes.Code, reason stri
 		return
 	}
 	var f *fault.Error
-	if reason != "" && (!errors.As(rpc.FromStatus(err), &f) || f.Reason != reason) {
-		t.Errorf("%s: error %v has not the reason %s", what, rpc.FromStatus(err), reason)
+	if reason != "" && (!errors.As(rpcfault.FromStatus(err), &f) || f.Reason != reason) {
+		t.Errorf("%s: error %v has not the reason %s", what, rpcfault.FromStatus(err), reason)
 	}
 }
 
