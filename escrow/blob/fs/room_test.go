@@ -1,49 +1,57 @@
 package fs
 
 import (
-	"bytes"
-	"os"
+	"errors"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/countersign-escrow/countersign/escrow/blob"
-	"github.com/countersign-escrow/countersign/escrow/digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/countersign-escrow/countersign/escrow/blob/object/objecttest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 )
 
 // A holder cannot fill the disk; what it sent before it was full is not lost.
-func TestAFullDiskTakesNoUploads(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestAFullDiskTakesNoDrafts(t *testing.T) {
+	s, name := open(t, t.TempDir()), named("a")
 	left := int64(10)
 	s.room = func(string) (int64, error) { return left, nil }
-	content := bytes.Repeat([]byte("x"), syncBytes+2)
-	ref := blob.Ref{Holder: acme, Digest: digest.Of(content)}
-	if _, err := s.Resume(t.Context(), ref, int64(len(content))); !fault.Is(err, fault.Exhausted) {
-		t.Errorf("an upload that cannot fit: %v", err)
+	if _, err := s.Draft(t.Context(), name, 11); !fault.Is(err, fault.Exhausted) {
+		t.Errorf("a draft that cannot fit: %v", err)
 	}
-	if left := files(t, s); len(left) != 0 {
-		t.Errorf("it has left %v", left)
+	if all := files(t, s.dir); len(all) != 0 {
+		t.Errorf("it has left %v", all)
 	}
 
-	left = int64(len(content))
-	u, err := s.Resume(t.Context(), ref, int64(len(content)))
-	if err != nil {
-		t.Fatal(err)
+	d := begin(t, s, name, 10, []byte("1234567"))
+	left = 2 // others have taken the room meanwhile
+	if err := d.Save(t.Context(), []byte("note")); !fault.Is(err, fault.Exhausted) {
+		t.Errorf("saved beyond the room: %v", err)
 	}
-	left = 1 // others have taken the room meanwhile
-	if _, err := u.Write(content[:syncBytes]); !fault.Is(err, fault.Exhausted) {
-		t.Errorf("written beyond the room: %v", err)
+	must(t, d.Close())
+	left = 3
+	d = begin(t, s, name, 10, []byte("890"))
+	if at := d.Checkpoint(); at.Offset != 7 || string(at.Note) != "note" {
+		t.Errorf("goes on at %+v", at)
 	}
-	if err := u.Close(); err != nil {
-		t.Fatal(err)
+	must(t, d.Commit(t.Context()))
+	objecttest.WantHeld(t, s, name, []byte("1234567890"))
+
+	left = 0
+	if _, err := s.Draft(t.Context(), named("b"), -1); !fault.Is(err, fault.Exhausted) {
+		t.Errorf("a draft of unknown size on a full disk: %v", err)
 	}
-	left = 2
-	if err := blob.Put(t.Context(), s, ref, int64(len(content)), bytes.NewReader(content)); err != nil {
-		t.Errorf("resumed with room for the rest: %v", err)
-	}
-	if size, err := s.Stat(t.Context(), ref); err != nil || size != int64(len(content)) {
-		t.Errorf("%d bytes (%v)", size, err)
+}
+
+// The kernel's own word for a full disk is the same fault as ours.
+func TestNoSpaceLeft(t *testing.T) {
+	s := open(t, t.TempDir())
+	d := begin(t, s, named("a"), 10, nil).(*draft)
+	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EDQUOT} {
+		var f *fault.Error
+		if err := d.fail("write", errno); !errors.As(err, &f) || f.Reason != "NO_ROOM" {
+			t.Errorf("%v: %v", errno, err)
+		}
 	}
 }
 
@@ -51,49 +59,7 @@ func TestRoom(t *testing.T) {
 	if left, err := room(t.TempDir()); err != nil || left > 1<<60 {
 		t.Errorf("%d (%v)", left, err)
 	}
-	if _, err := room("/nonexistent"); err == nil {
+	if _, err := room(filepath.Join(t.TempDir(), "nowhere")); err == nil {
 		t.Error("room in a folder that is not there")
-	}
-}
-
-func TestAbandonedUploadsAreDropped(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	refs := map[string]blob.Ref{}
-	for name, age := range map[string]time.Duration{"fresh": abandonedAfter - time.Hour, "old": abandonedAfter + time.Hour} {
-		ref := blob.Ref{Holder: acme, Digest: digest.Of([]byte(name))}
-		refs[name] = ref
-		u, err := s.Resume(t.Context(), ref, int64(len(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := u.Write([]byte(name[:2])); err != nil {
-			t.Fatal(err)
-		}
-		if err := u.Close(); err != nil {
-			t.Fatal(err)
-		}
-		then := time.Now().Add(-age)
-		if err := os.Chtimes(s.uploadPath(s.name(ref)), then, then); err != nil {
-			t.Fatal(err)
-		}
-	}
-	held := put(t, s, acme, []byte("whole"))
-	long := time.Now().Add(-10 * abandonedAfter)
-	if err := os.Chtimes(s.objectPath(s.name(held)), long, long); err != nil {
-		t.Fatal(err)
-	}
-
-	s = open(t, dir)
-	for name, want := range map[string]int64{"fresh": 2, "old": 0} {
-		if n, err := s.Partial(t.Context(), refs[name]); err != nil || n != want {
-			t.Errorf("%s: %d bytes (%v), want %d", name, n, err, want)
-		}
-	}
-	if _, err := s.Stat(t.Context(), held); err != nil {
-		t.Errorf("what is held: %v", err)
-	}
-	if left, err := os.ReadDir(filepath.Join(dir, uploadsFolder)); err != nil || len(left) != 1 {
-		t.Errorf("uploads %v (%v)", left, err)
 	}
 }

@@ -1,77 +1,75 @@
-// Package fs keeps blobs in a folder. Names of files are keyed hashes, so that the folder shows no digest, and not that
-// two holders have the same bytes.
-// It knows nothing of the catalog. One process at a time uses a folder.
+// Package fs keeps objects in a folder: durable before they are there, read-only from then on, and not removed while their
+// lock stands.
+// It knows nothing of what an object holds. One process at a time uses a folder; it must lie on a local Linux file system.
 package fs
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/countersign-escrow/countersign/escrow/blob"
+	"github.com/countersign-escrow/countersign/escrow/blob/object"
 	"github.com/countersign-escrow/countersign/escrow/durable"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 )
 
-// MinKeyBytes is the shortest key that Open takes.
-const MinKeyBytes = 32
-
 const (
-	objectsFolder = "objects"   // objects/ab/ab…: whole blobs, never changed
-	uploadsFolder = "uploads"   // uploads/ab…: unfinished ones
-	keyCheckFile  = "key-check" // a hash by which a wrong key is told
-	folderMode    = 0o700
-	uploadMode    = 0o600
-	objectMode    = 0o400
+	objectsFolder  = "objects"  // objects/ab/ab…: objects, never changed; beside them ab….lock, their locks
+	draftsFolder   = "drafts"   // drafts/ab….data and ab….note: unfinished ones
+	replacedFolder = "replaced" // replaced/ab…-1: damaged ones that gave way and whose lock stands
+
+	folderMode = 0o700
+	draftMode  = 0o600
+	objectMode = 0o400
 )
 
-// Store is a blob.Store in a folder.
+// Store is an object.Store in a folder.
 type Store struct {
 	dir string
-	key []byte
 	// room returns how many bytes more the disk of a folder may take.
 	room func(dir string) (int64, error)
+	now  func() time.Time
 
-	mu      sync.Mutex
-	writers map[string]*upload // by name
+	mu     sync.Mutex
+	drafts map[object.Name]*draft // that are open
+	keep   sync.Mutex             // whoever reads a lock to act on it
 }
 
-var _ blob.Store = (*Store)(nil)
+var _ object.Store = (*Store)(nil)
 
-// Open opens the store in dir, and makes it if it is not there. Key names the files: with another key than the one that
-// a store was made with, nothing in it would be found, so that it is refused.
-// Uploads that nobody has gone on with for a week are dropped.
-func Open(dir string, key []byte) (*Store, error) {
-	if len(key) < MinKeyBytes {
-		return nil, fault.Invalidf("key", "has %d bytes, must have %d at least", len(key), MinKeyBytes)
-	}
-	s := &Store{dir: dir, key: append([]byte(nil), key...), room: room, writers: make(map[string]*upload)}
+// Open opens the store in dir, and makes it if it is not there.
+func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir, room: room, now: time.Now, drafts: make(map[object.Name]*draft)}
 	if err := s.makeFolders(); err != nil {
-		return nil, fmt.Errorf("blob store %s: %w", dir, err)
-	}
-	if err := s.checkKey(); err != nil {
-		return nil, fmt.Errorf("blob store %s: %w", dir, err)
-	}
-	if err := s.sweep(time.Now()); err != nil {
-		return nil, fmt.Errorf("blob store %s: %w", dir, err)
+		return nil, fmt.Errorf("object store %s: %w", dir, err)
 	}
 	return s, nil
+}
+
+// Close lets go of all drafts that are open, as the end of the process would: each stays at its last checkpoint.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	open := s.drafts
+	s.drafts = make(map[object.Name]*draft)
+	s.mu.Unlock()
+	var errs []error
+	for _, d := range open {
+		errs = append(errs, d.abandon())
+	}
+	return errors.Join(errs...)
 }
 
 // makeFolders makes every folder that the store ever needs, so that Commit has one name to make durable. It syncs them
 // also where they were there: a process may have died between making and syncing them.
 func (s *Store) makeFolders() error {
 	objects := filepath.Join(s.dir, objectsFolder)
-	for _, dir := range []string{objects, filepath.Join(s.dir, uploadsFolder)} {
+	for _, dir := range []string{objects, filepath.Join(s.dir, draftsFolder), filepath.Join(s.dir, replacedFolder)} {
 		if err := durable.MkdirAll(dir, folderMode); err != nil {
 			return err
 		}
@@ -84,97 +82,128 @@ func (s *Store) makeFolders() error {
 	return errors.Join(durable.SyncFolder(objects), durable.SyncFolder(s.dir))
 }
 
-func (s *Store) checkKey() error {
-	path := filepath.Join(s.dir, keyCheckFile)
-	want := s.hash("key check")
-	have, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return durable.WriteFile(path, []byte(want), objectMode)
+func (s *Store) objectPath(name object.Name) string {
+	return filepath.Join(s.dir, objectsFolder, name.String()[:2], name.String())
+}
+
+func (s *Store) dataPath(name object.Name) string {
+	return filepath.Join(s.dir, draftsFolder, name.String()+dataSuffix)
+}
+
+func (s *Store) notePath(name object.Name) string {
+	return filepath.Join(s.dir, draftsFolder, name.String()+noteSuffix)
+}
+
+// file is an object open for reading.
+type file struct {
+	*io.SectionReader
+	f *os.File
+}
+
+func (o file) Close() error { return o.f.Close() }
+
+// Open opens an object for reading.
+func (s *Store) Open(ctx context.Context, name object.Name) (object.Object, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
+	f, err := os.Open(s.objectPath(name))
 	if err != nil {
-		return err
+		return nil, missing(name, err)
 	}
-	if subtle.ConstantTimeCompare(have, []byte(want)) != 1 {
-		return fault.Preconditionf("WRONG_KEY", "", "the store was made with another key").
-			WithAdvice("restore the key file that belongs to this folder")
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return file{io.NewSectionReader(f, 0, info.Size()), f}, nil
+}
+
+// missing turns the error of a file that is not there into that of an object.
+func missing(name object.Name, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.NoSuch(name.String())
+	}
+	return err
+}
+
+// there says whether an object is there.
+func (s *Store) there(name object.Name) (bool, error) {
+	_, err := os.Lstat(s.objectPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Names calls each with the name of every object.
+func (s *Store) Names(ctx context.Context, each func(object.Name) error) error {
+	for i := range 256 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entries, err := os.ReadDir(filepath.Join(s.dir, objectsFolder, fmt.Sprintf("%02x", i)))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name, err := object.ParseName(e.Name())
+			if err != nil {
+				continue // a lock
+			}
+			if err := each(name); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// hash returns the keyed hash of parts, none of which holds a zero byte.
-func (s *Store) hash(parts ...string) string {
-	h := hmac.New(sha256.New, s.key)
-	for _, p := range parts {
-		h.Write([]byte(p))
-		h.Write([]byte{0})
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// name returns the name of a blob's files.
-func (s *Store) name(ref blob.Ref) string {
-	return s.hash("blob", ref.Holder.String(), ref.Digest.Hex())
-}
-
-func (s *Store) objectPath(name string) string {
-	return filepath.Join(s.dir, objectsFolder, name[:2], name)
-}
-
-func (s *Store) uploadPath(name string) string {
-	return filepath.Join(s.dir, uploadsFolder, name)
-}
-
-// Open opens a blob for reading.
-func (s *Store) Open(ctx context.Context, ref blob.Ref) (blob.Blob, error) {
+// Ready says whether a file can be made, written and removed.
+func (s *Store) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
-	f, err := os.Open(s.objectPath(s.name(ref)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.NoSuch(ref.String())
-	}
+	f, err := os.CreateTemp(filepath.Join(s.dir, draftsFolder), tempPrefix+"*")
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", ref, err)
+		return err
 	}
-	o, err := newObject(f)
-	if err != nil {
-		return nil, errors.Join(broken(ref, err), f.Close())
-	}
-	return o, nil
+	_, err = f.Write([]byte("ready"))
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
-// broken says that what is in custody is not what was stored.
-func broken(ref blob.Ref, err error) error {
-	c := fault.Corruptf(ref.String(), "%s is damaged", ref).WithAdvice("restore it from a backup")
-	c.Err = err
-	return c
-}
-
-// Stat returns the size of a blob.
-func (s *Store) Stat(ctx context.Context, ref blob.Ref) (int64, error) {
-	b, err := s.Open(ctx, ref)
-	if err != nil {
-		return 0, err
-	}
-	return b.Size(), b.Close()
-}
-
-// Partial returns how many bytes of an unfinished upload are durable.
-func (s *Store) Partial(ctx context.Context, ref blob.Ref) (int64, error) {
+// Delete removes an object whose lock has ended. The lock goes last: without its object it does nothing.
+func (s *Store) Delete(ctx context.Context, name object.Name) error {
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return err
 	}
-	name := s.name(ref)
-	if u := s.writer(name); u != nil {
-		return u.synced.Load(), nil
+	s.keep.Lock()
+	defer s.keep.Unlock()
+	lock, err := s.readLock(name)
+	if err != nil {
+		return err
 	}
-	f, err := os.Open(s.uploadPath(name))
+	if !lock.Ends(s.now()) {
+		return object.Locked(name, lock)
+	}
+	if err := s.removeReplaced(name); err != nil {
+		return err
+	}
+	for _, path := range []string{s.objectPath(name), s.lockPath(name)} {
+		if err := remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes a file, if it is there, and makes that durable.
+func remove(path string) error {
+	err := os.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("unfinished upload of %s: %w", ref, err)
+		return err
 	}
-	n, _, err := durableBytes(f)
-	return n, errors.Join(err, f.Close())
+	return durable.SyncFolder(filepath.Dir(path))
 }
