@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/countersign-escrow/countersign/escrow/blob/object"
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/resource"
@@ -35,7 +36,9 @@ type Blob interface {
 // A blob is there wholly or not at all: until Commit has ended without error, Open and Stat answer with fault.NotFound.
 // A blob that is there never changes.
 type Store interface {
-	// Open opens a blob for reading; fault.NotFound if it is not held whole, fault.Corrupt if its size is not what was stored.
+	// Open opens a blob for reading; fault.NotFound if it is not held whole, fault.Corrupt if its size or its start is not
+	// what was stored. Reading the rest tells whether that is: ReadAt never returns bytes that were not stored, but
+	// fault.Corrupt.
 	Open(ctx context.Context, ref Ref) (Blob, error)
 	// Stat returns the size in bytes of a blob that is held whole; errors as Open.
 	Stat(ctx context.Context, ref Ref) (int64, error)
@@ -43,8 +46,11 @@ type Store interface {
 	Partial(ctx context.Context, ref Ref) (int64, error)
 	// Resume begins the upload of a blob of size bytes, or goes on with an unfinished one at its durable offset.
 	// A blob has one writer at a time: the second gets fault.Aborted. For a blob that is held already, it returns an
-	// upload whose offset is size and whose Commit is harmless. An unfinished upload of another size is dropped.
+	// upload whose offset is size and whose Commit is harmless. A damaged blob is not held: it is read whole to know, and
+	// what is uploaded takes its place. An unfinished upload of another size is dropped.
 	Resume(ctx context.Context, ref Ref, size int64) (Upload, error)
+	// Keep sees to it that nobody deletes a blob before a lock ends, as object.Store says. fault.NotFound if it is not held.
+	Keep(ctx context.Context, ref Ref, lock object.Lock) error
 }
 
 // Upload is the one writer of a blob. It is for one goroutine.

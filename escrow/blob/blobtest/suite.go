@@ -11,8 +11,10 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/blob"
+	"github.com/countersign-escrow/countersign/escrow/blob/object"
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/resource"
@@ -47,6 +49,7 @@ func Run(t *testing.T, b Backend) {
 		"survives reopening":   survivesReopening,
 		"ended context":        endedContext,
 		"many at once":         manyAtOnce,
+		"keep":                 keep,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}
@@ -353,6 +356,18 @@ func endedContext(t *testing.T, b Backend) {
 	wantNotHeld(t, s, refOf(content))
 	// Whoever comes next must not find a writer that is gone.
 	WantHeld(t, s, put(t, s, content), content)
+}
+
+func keep(t *testing.T, b Backend) {
+	s := b.New(t)
+	lock := object.Lock{Until: time.Now().Add(time.Hour).Truncate(time.Second)}
+	wantKind(t, "of what is not held", s.Keep(context.Background(), refOf([]byte("never stored")), lock), fault.NotFound)
+	content := Content(1, 5000)
+	ref := put(t, s, content)
+	must(t, s.Keep(context.Background(), ref, lock))
+	must(t, s.Keep(context.Background(), ref, object.Lock{}))
+	WantHeld(t, s, ref, content)
+	put(t, s, content)
 }
 
 func manyAtOnce(t *testing.T, b Backend) {
