@@ -40,6 +40,6 @@ func (t *Tx) InsertAccess(a *AccessRecord) error {
 // AccessRecords lists a vendor's trail, newest first, the records before the number beforeSeq (0: all).
 func (t *Tx) AccessRecords(vendor resource.Organization, beforeSeq int64, limit int) ([]AccessRecord, error) {
 	return queryAll(t, "access records", scanAccess, `
-		SELECT `+accessColumns+` FROM access_records WHERE vendor = $1 AND ($2 = 0 OR seq < $2) ORDER BY seq DESC LIMIT $3`,
+		SELECT `+accessColumns+` FROM access_records WHERE vendor = $1 AND (CAST($2 AS BIGINT) = 0 OR seq < $2) ORDER BY seq DESC LIMIT $3`,
 		vendor.String(), beforeSeq, bound(limit))
 }

@@ -23,7 +23,12 @@ func TestPublish(t *testing.T) {
 			a := attestation("a1", router1, nil, sum("s1"), sum("s2"), sum("s1"))
 			must(t, tx.InsertAttestation(a))
 			must(t, tx.InsertAttestation(attestation("a2", router1, nil)))
-			wantKind(t, "same id", tx.InsertAttestation(a), fault.Exists)
+		})
+		refuses(t, c, "same id", fault.Exists, func(tx *Tx) error {
+			return tx.InsertAttestation(attestation("a1", router1, nil))
+		})
+		update(t, c, func(tx *Tx) {
+			a := attestation("a1", router1, nil, sum("s1"), sum("s2"), sum("s1"))
 			a.State = AttestationPending
 			wantEqual(t, "pending", *get[*Attestation](t)(tx.Attestation("a1")), a)
 			wantEqual(t, "all pending", len(get[[]Attestation](t)(tx.PendingAttestations())), 2)
@@ -39,7 +44,9 @@ func TestPublish(t *testing.T) {
 			if n, ok, err := tx.MaxLogIndex(); n != 0 || !ok || err != nil {
 				t.Errorf("log index: %d, %v, %v", n, ok, err)
 			}
-			wantKind(t, "two at one index", tx.MarkPublished("a2", 0, nil), fault.Exists)
+		})
+		refuses(t, c, "two at one index", fault.Exists, func(tx *Tx) error { return tx.MarkPublished("a2", 0, nil) })
+		update(t, c, func(tx *Tx) {
 			must(t, tx.MarkPublished("a2", 41, []byte("b")))
 			if n, ok, err := tx.MaxLogIndex(); n != 41 || !ok || err != nil {
 				t.Errorf("log index: %d, %v, %v", n, ok, err)

@@ -20,25 +20,34 @@ func scanBlob(r row) (*BlobRef, error) {
 	return &b, r.Scan(digestInto(&b.Digest), &b.Size)
 }
 
-// InsertBlob records that a holder has deposited a blob, which must be durable by then. Doing so again is harmless.
+// InsertBlob records that a holder has deposited a blob, which must be whole and durable by then. Doing so again is harmless,
+// and takes the mark from a blob that was damaged.
 func (t *Tx) InsertBlob(holder resource.Organization, b BlobRef, now time.Time) error {
+	if unmarked, err := t.unmark(Place{holder, b.Digest}, now); unmarked || err != nil {
+		return err
+	}
 	_, err := t.exec("blob "+b.Digest.String(), `
 		INSERT INTO blobs (holder, digest, size, created) VALUES ($1, $2, $3, $4) ON CONFLICT (holder, digest) DO NOTHING`,
 		holder.String(), b.Digest.String(), b.Size, stamp(now))
 	return err
 }
 
-// BlobSize returns the size of a blob that a holder has deposited.
-func (t *Tx) BlobSize(holder resource.Organization, d digest.Digest) (int64, error) {
-	n, err := queryOne(t, fmt.Sprintf("blob %s of %s", d, holder), scanNumber,
-		`SELECT size FROM blobs WHERE holder = $1 AND digest = $2`, holder.String(), d.String())
-	if err != nil {
-		return 0, err
-	}
-	return *n, nil
+// Deposited is a blob that a holder has deposited.
+type Deposited struct {
+	Size    int64     // bytes
+	Damaged time.Time // when it was found damaged or gone; zero: it is held
 }
 
-// MissingBlobs returns those of wanted that the holder has not deposited in this size, in their order, each once.
+// Deposited returns what is known of a blob that a holder has deposited.
+func (t *Tx) Deposited(holder resource.Organization, d digest.Digest) (*Deposited, error) {
+	return queryOne(t, fmt.Sprintf("blob %s of %s", d, holder), func(r row) (*Deposited, error) {
+		var b Deposited
+		return &b, r.Scan(&b.Size, timeInto(&b.Damaged))
+	}, `SELECT size, damaged FROM blobs WHERE holder = $1 AND digest = $2`, holder.String(), d.String())
+}
+
+// MissingBlobs returns those of wanted that the holder has not deposited in this size or that are damaged, in their order,
+// each once.
 func (t *Tx) MissingBlobs(holder resource.Organization, wanted []BlobRef) ([]BlobRef, error) {
 	const perQuery = 500 // below every database's bound on arguments
 	seen := make(map[BlobRef]bool, len(wanted))
@@ -68,5 +77,5 @@ func (t *Tx) heldBlobs(holder resource.Organization, some []BlobRef) ([]BlobRef,
 		digests[i] = b.Digest.String()
 	}
 	return queryAll(t, "blobs", scanBlob,
-		`SELECT digest, size FROM blobs WHERE holder = $1 AND digest IN (`+list(&args, digests)+`)`, args...)
+		`SELECT digest, size FROM blobs WHERE holder = $1 AND damaged IS NULL AND digest IN (`+list(&args, digests)+`)`, args...)
 }

@@ -15,7 +15,7 @@ func (t *Tx) LeaseGrantedRebuild(rebuilder resource.Organization, platforms []st
 	args := arguments{rebuilder.String()}
 	found, err := queryAll(t, "rebuilds", scanRebuild, `
 		SELECT `+rebuildColumns+` FROM rebuilds
-		WHERE rebuilder = $1 AND `+leasable+args.add(stamp(now))+`)) AND platform IN (`+list(&args, platforms)+`)
+		WHERE rebuilder = $1 AND `+leasable(&args, now, ttl)+` AND platform IN (`+list(&args, platforms)+`)
 		AND EXISTS (SELECT 1 FROM releases r WHERE r.name = rebuilds.release AND EXISTS (`+liveGrant(&args, "r.product", rebuilder, now)+`))
 		ORDER BY id LIMIT 1`, args...)
 	if err != nil || len(found) == 0 {

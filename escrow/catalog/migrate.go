@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -15,15 +14,13 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+var gooseDialects = map[Dialect]goose.Dialect{SQLite: goose.DialectSQLite3, PostgreSQL: goose.DialectPostgres}
+
 // migrate brings the schema up to date. It never goes back: what is in custody is not to be dropped.
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
+func (c *Catalog) migrate(ctx context.Context) error {
+	p, err := c.migrations()
 	if err != nil {
 		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
 	}
 	have, known, err := p.GetVersions(ctx)
 	if err != nil {
@@ -37,4 +34,16 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("bring schema %d to %d: %w", have, known, err)
 	}
 	return nil
+}
+
+func (c *Catalog) migrations() (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	p, err := goose.NewProvider(gooseDialects[c.dialect.name], c.db, files)
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	return p, nil
 }

@@ -55,7 +55,7 @@ func (t *Tx) Policy(o resource.Organization, version int64) (*Policy, error) {
 // Policies lists an organization's policies, newest first, those before the version `before` (0: all).
 func (t *Tx) Policies(o resource.Organization, before int64, limit int) ([]Policy, error) {
 	return queryAll(t, "policies", scanPolicy, `
-		SELECT `+policyColumns+` FROM policies WHERE organization = $1 AND ($2 = 0 OR version < $2) ORDER BY version DESC LIMIT $3`,
+		SELECT `+policyColumns+` FROM policies WHERE organization = $1 AND (CAST($2 AS BIGINT) = 0 OR version < $2) ORDER BY version DESC LIMIT $3`,
 		o.String(), before, bound(limit))
 }
 

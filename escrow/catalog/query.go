@@ -7,9 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/countersign-escrow/countersign/escrow/fault"
 )
 
@@ -36,45 +33,54 @@ func (t *Tx) exec(name, statement string, args ...any) (int64, error) {
 	if !t.writable {
 		return 0, fmt.Errorf("catalog: write of %s in a read transaction", name)
 	}
+	if t.failed != nil {
+		return 0, t.failed
+	}
 	res, err := t.tx.ExecContext(t.ctx, statement, args...)
 	if err != nil {
-		return 0, explain(name, err)
+		return 0, t.explain(name, err)
 	}
 	n, err := res.RowsAffected()
 	if err != nil {
-		return 0, explain(name, err)
+		return 0, t.explain(name, err)
 	}
 	return n, nil
 }
 
 // queryOne reads one record; none is fault.NoSuch(name).
 func queryOne[T any](t *Tx, name string, scan func(row) (*T, error), query string, args ...any) (*T, error) {
+	if t.failed != nil {
+		return nil, t.failed
+	}
 	v, err := scan(t.tx.QueryRowContext(t.ctx, query, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fault.NoSuch(name)
 	}
 	if err != nil {
-		return nil, explain(name, err)
+		return nil, t.explain(name, err)
 	}
 	return v, nil
 }
 
 // queryAll reads all records that a query yields; what says, for errors, what they are.
 func queryAll[T any](t *Tx, what string, scan func(row) (*T, error), query string, args ...any) (all []T, err error) {
+	if t.failed != nil {
+		return nil, t.failed
+	}
 	rows, err := t.tx.QueryContext(t.ctx, query, args...)
 	if err != nil {
-		return nil, explain(what, err)
+		return nil, t.explain(what, err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
-			return nil, explain(what, err)
+			return nil, t.explain(what, err)
 		}
 		all = append(all, *v)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, explain(what, err)
+		return nil, t.explain(what, err)
 	}
 	return all, nil
 }
@@ -94,21 +100,6 @@ func (t *Tx) count(sequence string) (int64, error) {
 func scanNumber(r row) (*int64, error) {
 	var n int64
 	return &n, r.Scan(&n)
-}
-
-// explain turns the driver's errors into those of the domain.
-func explain(name string, err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		switch e.Code() {
-		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return fault.AlreadyExists(name)
-		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-			return &fault.Error{Kind: fault.NotFound, Reason: "NOT_FOUND", Resource: name,
-				Message: fmt.Sprintf("something that %s belongs to does not exist", name), Err: err}
-		}
-	}
-	return fmt.Errorf("catalog: %s: %w", name, err)
 }
 
 // arguments collects the arguments of a query that is put together from parts.

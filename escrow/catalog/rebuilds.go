@@ -73,8 +73,12 @@ func (t *Tx) RebuildsOf(r resource.Release) ([]Rebuild, error) {
 	return queryAll(t, "rebuilds", scanRebuild, `SELECT `+rebuildColumns+` FROM rebuilds WHERE release = $1 ORDER BY id`, r.String())
 }
 
-// A rebuild can be leased while it waits, and when its lease has ended.
-const leasable = `(state = 'WAITING' OR (state = 'LEASED' AND lease_until <= `
+// leasable is the condition under which a rebuild can be leased: while it waits, and when its lease has ended. One that
+// lasts longer than anybody could have been given it is left from before the clock was set back, and has ended, too; twice
+// the time leaves room for machines whose clocks differ.
+func leasable(args *arguments, now time.Time, ttl time.Duration) string {
+	return `(state = 'WAITING' OR (state = 'LEASED' AND (lease_until <= ` + args.add(stamp(now)) + ` OR lease_until > ` + args.add(stamp(now.Add(2*ttl))) + `)))`
+}
 
 // LeaseRebuild leases the rebuilder's oldest rebuild for one of the platforms until now+ttl; nil if there is none.
 func (t *Tx) LeaseRebuild(rebuilder resource.Organization, platforms []string, now time.Time, ttl time.Duration) (*Rebuild, error) {
@@ -84,7 +88,7 @@ func (t *Tx) LeaseRebuild(rebuilder resource.Organization, platforms []string, n
 	args := arguments{rebuilder.String()}
 	found, err := queryAll(t, "rebuilds", scanRebuild, `
 		SELECT `+rebuildColumns+` FROM rebuilds
-		WHERE rebuilder = $1 AND `+leasable+args.add(stamp(now))+`)) AND platform IN (`+list(&args, platforms)+`)
+		WHERE rebuilder = $1 AND `+leasable(&args, now, ttl)+` AND platform IN (`+list(&args, platforms)+`)
 		ORDER BY id LIMIT 1`, args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -94,9 +98,10 @@ func (t *Tx) LeaseRebuild(rebuilder resource.Organization, platforms []string, n
 
 // LeaseRebuildByID leases one rebuild until now+ttl; nil if it is not there, done, or leased to somebody.
 func (t *Tx) LeaseRebuildByID(id string, now time.Time, ttl time.Duration) (*Rebuild, error) {
+	args := arguments{stamp(now.Add(ttl)), id}
 	n, err := t.exec("rebuild "+id, `
 		UPDATE rebuilds SET state = 'LEASED', lease_token = lease_token + 1, lease_until = $1, attempts = attempts + 1
-		WHERE id = $2 AND `+leasable+`$3))`, stamp(now.Add(ttl)), id, stamp(now))
+		WHERE id = $2 AND `+leasable(&args, now, ttl), args...)
 	if err != nil || n == 0 {
 		return nil, err
 	}
@@ -113,9 +118,10 @@ func (t *Tx) CompleteRebuild(id string, token int64, now time.Time) error {
 	return t.fenced(id, token, now, `state = 'DONE', lease_until = NULL`)
 }
 
-// ReleaseLease gives a rebuild back, so that it waits again. Errors are as in CompleteRebuild.
-func (t *Tx) ReleaseLease(id string, token int64, now time.Time) error {
-	return t.fenced(id, token, now, `state = 'WAITING', lease_until = NULL`)
+// ReleaseLease gives a rebuild back, so that it waits again. A lease that is another's is fault.Aborted LEASE_LOST; one
+// that has ended is given back like any other, lest it stands again when the clock is set back.
+func (t *Tx) ReleaseLease(id string, token int64) error {
+	return t.fenced(id, token, time.UnixMicro(0), `state = 'WAITING', lease_until = NULL`)
 }
 
 // fenced changes a rebuild for the holder of its present lease only.

@@ -45,7 +45,9 @@ func TestSealRelease(t *testing.T) {
 			err := tx.SealRelease(sealed)
 			wantKind(t, "sealed twice", err, fault.Precondition)
 			wantEqual(t, "reason", err.(*fault.Error).Reason, "RELEASE_SEALED")
-			wantKind(t, "opened again", tx.InsertRelease(Release{Name: router1, Created: now}), fault.Exists)
+		})
+		refuses(t, c, "opened again", fault.Exists, func(tx *Tx) error { return tx.InsertRelease(Release{Name: router1, Created: now}) })
+		view(t, c, func(tx *Tx) {
 			wantEqual(t, "release after all that", *get[*Release](t)(tx.Release(router1)), sealed)
 
 			head := sealed
@@ -109,7 +111,7 @@ func TestMissingBlobs(t *testing.T) {
 			wantEqual(t, "missing", get[[]BlobRef](t)(tx.MissingBlobs(acme, wanted)), want)
 			wantEqual(t, "of another holder", len(get[[]BlobRef](t)(tx.MissingBlobs(umbrella, wanted[:4]))), 4)
 			wantEqual(t, "none wanted", len(get[[]BlobRef](t)(tx.MissingBlobs(acme, nil))), 0)
-			wantEqual(t, "size", get[int64](t)(tx.BlobSize(acme, wanted[4].Digest)), 4)
+			wantEqual(t, "size", get[*Deposited](t)(tx.Deposited(acme, wanted[4].Digest)).Size, 4)
 		})
 	})
 }
@@ -139,8 +141,8 @@ func TestFindingsAndEvents(t *testing.T) {
 			wantEqual(t, "events", keys(get[[]ReleaseEvent](t)(tx.ReleaseEvents(router1, 0, 0)), event), []string{"1:", "2:f1", "3:f2", "4:"})
 			wantEqual(t, "events after 2", keys(get[[]ReleaseEvent](t)(tx.ReleaseEvents(router1, 2, 1)), event), []string{"3:f2"})
 			wantEqual(t, "events of another", keys(get[[]ReleaseEvent](t)(tx.ReleaseEvents(router2, 0, 0)), event), []string{"1:f3"})
-			wantKind(t, "same id", tx.InsertFinding(&first), fault.Exists)
 		})
+		refuses(t, c, "same id", fault.Exists, func(tx *Tx) error { return tx.InsertFinding(&Finding{ID: "f1", Release: router1, Created: now}) })
 	})
 }
 

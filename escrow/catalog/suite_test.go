@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/countersign-escrow/countersign/escrow/catalog/pgtest"
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/resource"
@@ -15,7 +17,18 @@ import (
 
 // databases opens an empty catalog on each database; every test of this package that uses `each` passes on all of them.
 var databases = map[string]func(t *testing.T) *Catalog{
-	"sqlite": func(t *testing.T) *Catalog { return openAt(t, filepath.Join(t.TempDir(), "a 100% ?#.db")) },
+	"sqlite":   func(t *testing.T) *Catalog { return openAt(t, filepath.Join(t.TempDir(), "a 100% ?#.db")) },
+	"postgres": func(t *testing.T) *Catalog { return openPostgres(t, pgtest.Start(t).URL(t)) },
+}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func openPostgres(t *testing.T, url string) *Catalog {
+	t.Helper()
+	c, err := OpenPostgres(context.Background(), url)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()) })
+	return c
 }
 
 func openAt(t *testing.T, path string) *Catalog {
@@ -89,6 +102,13 @@ func undone(t *testing.T, c *Catalog, f func(*Tx)) {
 	if err := c.Update(context.Background(), func(tx *Tx) error { f(tx); return undo }); err != undo {
 		t.Fatal(err)
 	}
+}
+
+// refuses runs f in a transaction of its own and wants an error of a kind. What fails on PostgreSQL fails its whole
+// transaction, so that nothing else can be tested in it.
+func refuses(t *testing.T, c *Catalog, what string, k fault.Kind, f func(*Tx) error) {
+	t.Helper()
+	wantKind(t, what, c.Update(context.Background(), f), k)
 }
 
 func view(t *testing.T, c *Catalog, f func(*Tx)) {
