@@ -4,13 +4,12 @@ package jobs
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/riverqueue/river"
 )
 
-// Args are the arguments of one job: Publish, Check, Rebuild, Evaluate or Grant.
+// Args are the arguments of one job: Publish, Check, Rebuild, Evaluate, Grant, Retain, Scrub or Upkeep.
 type Args interface {
 	Kind() string
 	settings() settings
@@ -60,59 +59,54 @@ func (Grant) Kind() string { return "grant" }
 
 // settings is how one kind of job is run.
 type settings struct {
-	queue    string
+	queue    QueueName
 	timeout  time.Duration
 	attempts int
 	once     bool // a second job with the same arguments is not inserted, whatever became of the first
 	merge    bool // a second job with the same arguments is not inserted while the first waits to be started
 }
 
-// The queues: short work, and what would hold it up. Each is looked into again and again, so that there are few.
-const (
-	quick    = "quick"
-	checks   = "checks"
-	rebuilds = "rebuilds"
-)
-
 // A rebuild is bounded by its plan's wall limit. Its own timeout only keeps the engine from taking a long one for stuck.
 const noTimeout = 14 * 24 * time.Hour
 
 // Once-only jobs are tried for days: what they stand for was acknowledged and must come about.
 func (Publish) settings() settings {
-	return settings{queue: quick, timeout: time.Minute, attempts: 1000, once: true}
+	return settings{queue: Publishing, timeout: time.Minute, attempts: 1000, once: true}
 }
 
 func (Check) settings() settings {
-	return settings{queue: checks, timeout: 30 * time.Minute, attempts: 100, once: true}
+	return settings{queue: Checks, timeout: 30 * time.Minute, attempts: 100, once: true}
 }
 
 func (Rebuild) settings() settings {
-	return settings{queue: rebuilds, timeout: noTimeout, attempts: 25, once: true}
+	return settings{queue: Rebuilds, timeout: noTimeout, attempts: 25, once: true}
 }
 
 // An evaluation that runs may have read its findings already, so that one that is due meanwhile is a job of its own.
 func (Evaluate) settings() settings {
-	return settings{queue: quick, timeout: time.Minute, attempts: 100, merge: true}
+	return settings{queue: Quick, timeout: time.Minute, attempts: 100, merge: true}
 }
 
 func (Grant) settings() settings {
-	return settings{queue: quick, timeout: time.Minute, attempts: 100}
+	return settings{queue: Quick, timeout: time.Minute, attempts: 100}
 }
 
-// Handlers do the work. Each may be called twice for one job and must then come to the same end.
+// Handlers do the work. Each may be called twice for one job, also by two processes at a time, and must then come to the
+// same end. Those of queues that a process does not work on may be nil.
 type Handlers struct {
 	Publish  func(context.Context, Publish) error
 	Check    func(context.Context, Check) error
 	Rebuild  func(context.Context, Rebuild) error
 	Evaluate func(context.Context, Evaluate) error
 	Grant    func(context.Context, Grant) error
+	Retain   func(context.Context, Retain) error
+	Scrub    func(context.Context, Scrub) error
+	Upkeep   func(context.Context, Upkeep) error
 }
 
-func (h Handlers) complete() error {
-	if h.Publish == nil || h.Check == nil || h.Rebuild == nil || h.Evaluate == nil || h.Grant == nil {
-		return fmt.Errorf("jobs: a handler is missing")
-	}
-	return nil
+// kinds lists the kinds of jobs with what does their work.
+func (h Handlers) kinds() []kind {
+	return []kind{of(h.Publish), of(h.Check), of(h.Rebuild), of(h.Evaluate), of(h.Grant), of(h.Retain), of(h.Scrub), of(h.Upkeep)}
 }
 
 // Later makes a handler's error that is no failure: the job is due again after d.

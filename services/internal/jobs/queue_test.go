@@ -2,29 +2,51 @@ package jobs
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
+	"github.com/countersign-escrow/countersign/escrow/catalog/pgtest"
 )
 
-func openDB(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	cat, err := catalog.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cat.Close() }) //nolint:errcheck // a test may have closed it
-	return cat.DB()
+// databases make an empty database and return what opens it, as often as it is called.
+var databases = map[catalog.Dialect]func(t *testing.T) func() *catalog.Catalog{
+	catalog.SQLite: func(t *testing.T) func() *catalog.Catalog {
+		path := filepath.Join(t.TempDir(), "db")
+		return func() *catalog.Catalog { return closed(t)(catalog.Open(t.Context(), path)) }
+	},
+	catalog.PostgreSQL: func(t *testing.T) func() *catalog.Catalog {
+		url := pgtest.Start(t).URL(t)
+		return func() *catalog.Catalog { return closed(t)(catalog.OpenPostgres(t.Context(), url)) }
+	},
 }
 
-func openQueue(t *testing.T, db *sql.DB) *Queue {
+// each runs a test on each database.
+func each(t *testing.T, test func(t *testing.T, open func() *catalog.Catalog)) {
+	for name, database := range databases {
+		t.Run(string(name), func(t *testing.T) { test(t, database(t)) })
+	}
+}
+
+// closed closes a catalog with the test.
+func closed(t *testing.T) func(*catalog.Catalog, error) *catalog.Catalog {
+	return func(c *catalog.Catalog, err error) *catalog.Catalog {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() }) //nolint:errcheck // a test may have closed it
+		return c
+	}
+}
+
+func openQueue(t *testing.T, c *catalog.Catalog) *Queue {
 	t.Helper()
-	q, err := Open(t.Context(), db, Config{Poll: 10 * time.Millisecond, Failed: func(kind string, attempt int, err error) {
+	q, err := Open(t.Context(), c.DB(), Config{Dialect: c.Dialect(), Poll: 10 * time.Millisecond, Failed: func(kind string, attempt int, err error) {
 		t.Logf("%s, attempt %d: %v", kind, attempt, err)
 	}})
 	if err != nil {
@@ -33,9 +55,9 @@ func openQueue(t *testing.T, db *sql.DB) *Queue {
 	return q
 }
 
-func insert(t *testing.T, db *sql.DB, q *Queue, commit bool, a ...Args) {
+func insert(t *testing.T, q *Queue, commit bool, a ...Args) {
 	t.Helper()
-	tx, err := db.Begin()
+	tx, err := q.db.Begin()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +96,9 @@ func (r *recorder) handlers() Handlers {
 		Rebuild:  func(ctx context.Context, a Rebuild) error { return r.handle(ctx, a) },
 		Evaluate: func(ctx context.Context, a Evaluate) error { return r.handle(ctx, a) },
 		Grant:    func(ctx context.Context, a Grant) error { return r.handle(ctx, a) },
+		Retain:   func(ctx context.Context, a Retain) error { return r.handle(ctx, a) },
+		Scrub:    func(ctx context.Context, a Scrub) error { return r.handle(ctx, a) },
+		Upkeep:   func(context.Context, Upkeep) error { return nil }, // it comes by itself
 	}
 }
 
@@ -97,11 +122,15 @@ func (r *recorder) quiet(t *testing.T) {
 	}
 }
 
-func start(t *testing.T, q *Queue, r *recorder) {
+func start(t *testing.T, q *Queue, r *recorder, queues ...QueueName) {
 	t.Helper()
-	if err := q.Start(t.Context(), r.handlers()); err != nil {
+	if err := q.Start(t.Context(), r.handlers(), queues...); err != nil {
 		t.Fatal(err)
 	}
+	stopAtEnd(t, q)
+}
+
+func stopAtEnd(t *testing.T, q *Queue) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -112,125 +141,204 @@ func start(t *testing.T, q *Queue, r *recorder) {
 }
 
 func TestJobsRunWithTheirTransaction(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "db"))
-	q, r := openQueue(t, db), newRecorder()
-	start(t, q, r)
-	insert(t, db, q, false, Publish{"rolled-back"})
-	r.quiet(t)
-	insert(t, db, q, true, Publish{"a"}, Check{"r"}, Rebuild{"b"}, Evaluate{"r", "e"})
-	seen := map[Args]bool{}
-	for range 4 {
-		seen[r.next(t)] = true
-	}
-	for _, want := range []Args{Publish{"a"}, Check{"r"}, Rebuild{"b"}, Evaluate{"r", "e"}} {
-		if !seen[want] {
-			t.Errorf("%s %v did not run", want.Kind(), want)
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		q, r := openQueue(t, open()), newRecorder()
+		start(t, q, r)
+		insert(t, q, false, Publish{"rolled-back"})
+		r.quiet(t)
+		insert(t, q, true, Publish{"a"}, Check{"r"}, Rebuild{"b"}, Evaluate{"r", "e"})
+		seen := map[Args]bool{}
+		for range 4 {
+			seen[r.next(t)] = true
 		}
-	}
+		for _, want := range []Args{Publish{"a"}, Check{"r"}, Rebuild{"b"}, Evaluate{"r", "e"}} {
+			if !seen[want] {
+				t.Errorf("%s %v did not run", want.Kind(), want)
+			}
+		}
+	})
 }
 
 func TestOnceAndMerge(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "db"))
-	q, r := openQueue(t, db), newRecorder()
-	insert(t, db, q, true, Publish{"a"}, Publish{"a"}, Evaluate{"r", "e"}, Evaluate{"r", "e"})
-	runs, release := make(chan struct{}, 10), make(chan struct{})
-	r.do = func(_ context.Context, a Args) error {
-		if _, ok := a.(Evaluate); ok {
-			runs <- struct{}{}
-			<-release
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		q, r := openQueue(t, open()), newRecorder()
+		insert(t, q, true, Publish{"a"}, Publish{"a"}, Evaluate{"r", "e"}, Evaluate{"r", "e"})
+		runs, release := make(chan struct{}, 10), make(chan struct{})
+		r.do = func(_ context.Context, a Args) error {
+			if _, ok := a.(Evaluate); ok {
+				runs <- struct{}{}
+				<-release
+			}
+			return nil
 		}
-		return nil
-	}
-	start(t, q, r)
-	<-runs
-	insert(t, db, q, true, Publish{"a"}, Evaluate{"r", "e"}) // the evaluation runs and may have looked too early
-	<-runs
-	close(release)
-	counts := map[string]int{}
-	for range 3 {
-		counts[r.next(t).Kind()]++
-	}
-	r.quiet(t)
-	if counts["publish"] != 1 || counts["evaluate"] != 2 {
-		t.Errorf("ran %v, want one publish and two evaluations", counts)
-	}
+		start(t, q, r)
+		<-runs
+		insert(t, q, true, Publish{"a"}, Evaluate{"r", "e"}) // the evaluation runs and may have looked too early
+		<-runs
+		close(release)
+		counts := map[string]int{}
+		for range 3 {
+			counts[r.next(t).Kind()]++
+		}
+		r.quiet(t)
+		if counts["publish"] != 1 || counts["evaluate"] != 2 {
+			t.Errorf("ran %v, want one publish and two evaluations", counts)
+		}
+	})
+}
+
+// A job that was put off waits again: others like it are left to it.
+func TestMergeWithWhatWasPutOff(t *testing.T) {
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		q, r := openQueue(t, open()), newRecorder()
+		var runs atomic.Int32
+		r.do = func(context.Context, Args) error {
+			if runs.Add(1) == 1 {
+				return Later(time.Second)
+			}
+			return nil
+		}
+		start(t, q, r)
+		insert(t, q, true, Evaluate{"r", "e"})
+		r.next(t)
+		time.Sleep(50 * time.Millisecond) // until it is written down that it waits
+		insert(t, q, true, Evaluate{"r", "e"}, Evaluate{"r", "e"})
+		r.next(t)
+		r.quiet(t)
+	})
+}
+
+// Whoever leaves its work to a job that waits must have committed before that job starts.
+func TestAMergedJobStartsAfterWhoeverLeftItsWorkToIt(t *testing.T) {
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		c := open()
+		q, r := openQueue(t, c), newRecorder()
+		if _, err := q.db.Exec(`CREATE TABLE facts (fact BIGINT)`); err != nil {
+			t.Fatal(err)
+		}
+		insert(t, q, true, Evaluate{"r", "e"})
+		seen := make(chan int, 2)
+		r.do = func(ctx context.Context, _ Args) error {
+			var n int
+			err := q.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM facts`).Scan(&n)
+			seen <- n
+			return err
+		}
+		err := c.Update(t.Context(), func(tx *catalog.Tx) error {
+			if err := q.InsertTx(t.Context(), tx.SQL(), Evaluate{"r", "e"}); err != nil {
+				return err
+			}
+			if c.Dialect() == catalog.PostgreSQL { // on SQLite its one connection keeps the queue out
+				start(t, q, r)
+				r.quiet(t) // after this the job was taken; it waits for the commit
+			}
+			_, err := tx.SQL().Exec(`INSERT INTO facts (fact) VALUES (1)`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Dialect() == catalog.SQLite {
+			start(t, q, r)
+		}
+		if n := <-seen; n != 1 {
+			t.Error("the job looked before the commit of what was left to it")
+		}
+	})
 }
 
 func TestFailedJobsAreTriedAgain(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "db"))
-	q, r := openQueue(t, db), newRecorder()
-	var n atomic.Int32
-	r.do = func(context.Context, Args) error {
-		switch n.Add(1) {
-		case 1:
-			return errors.New("the disk is full")
-		case 2:
-			panic("a bug")
-		case 3:
-			return Later(10 * time.Millisecond)
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		q, r := openQueue(t, open()), newRecorder()
+		var n atomic.Int32
+		r.do = func(context.Context, Args) error {
+			switch n.Add(1) {
+			case 1:
+				return errors.New("the disk is full")
+			case 2:
+				panic("a bug")
+			case 3:
+				return Later(10 * time.Millisecond)
+			}
+			return nil
 		}
-		return nil
-	}
-	start(t, q, r)
-	insert(t, db, q, true, Publish{"a"})
-	for range 4 {
-		r.next(t)
-	}
-	r.quiet(t)
-}
-
-// A process that dies leaves its jobs marked as running; here the mark is made by hand.
-func TestJobsOfADeadProcessRunAtTheNextStart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "db")
-	db := openDB(t, path)
-	insert(t, db, openQueue(t, db), true, Rebuild{"b"})
-	if _, err := db.Exec(`UPDATE river_job SET state = 'running', attempt = 1, attempted_at = datetime('now')`); err != nil {
-		t.Fatal(err)
-	}
-	db.Close()
-
-	db = openDB(t, path)
-	q, r := openQueue(t, db), newRecorder()
-	began := time.Now()
-	start(t, q, r)
-	if got := r.next(t); got != (Rebuild{"b"}) || time.Since(began) > 3*time.Second {
-		t.Errorf("%v ran after %v", got, time.Since(began))
-	}
-}
-
-// A job that failed often would wait for minutes.
-func TestAStartMakesFailedJobsDueAtOnce(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "db"))
-	q, r := openQueue(t, db), newRecorder()
-	insert(t, db, q, true, Publish{"a"}, Rebuild{"b"}, Grant{"v", "g"})
-	const put = `UPDATE river_job SET scheduled_at = datetime('now', '+5 minutes'), attempt = 3, state = CASE kind WHEN 'publish' THEN 'retryable' ELSE 'scheduled' END`
-	if _, err := db.Exec(put); err != nil {
-		t.Fatal(err)
-	}
-	start(t, q, r)
-	seen := map[Args]bool{r.next(t): true, r.next(t): true}
-	if !seen[Publish{"a"}] || !seen[Rebuild{"b"}] {
-		t.Errorf("ran %v", seen)
-	}
-	r.quiet(t) // what is due at a certain time stays so
+		start(t, q, r)
+		insert(t, q, true, Publish{"a"})
+		for range 4 {
+			r.next(t)
+		}
+		r.quiet(t)
+	})
 }
 
 func TestStopCancelsWhatDoesNotEndInGrace(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "db")
-	db := openDB(t, path)
-	q, r := openQueue(t, db), newRecorder()
-	r.do = func(ctx context.Context, _ Args) error { <-ctx.Done(); return ctx.Err() }
-	if err := q.Start(t.Context(), r.handlers()); err != nil {
-		t.Fatal(err)
-	}
-	insert(t, db, q, true, Rebuild{"b"})
-	r.next(t)
-	if err := q.Stop(t.Context(), 50*time.Millisecond); err != nil {
-		t.Fatalf("Stop: %v", err)
-	}
-	q2, r2 := openQueue(t, db), newRecorder()
-	start(t, q2, r2)
-	if got := r2.next(t); got != (Rebuild{"b"}) {
-		t.Errorf("%v ran", got)
-	}
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		c := open()
+		q, r := openQueue(t, c), newRecorder()
+		r.do = func(ctx context.Context, _ Args) error { <-ctx.Done(); return ctx.Err() }
+		insert(t, q, true, Rebuild{"b"})
+		for range 3 {
+			if err := q.Start(t.Context(), r.handlers()); err != nil {
+				t.Fatal(err)
+			}
+			r.next(t)
+			if err := q.Stop(t.Context(), 50*time.Millisecond); err != nil {
+				t.Fatalf("Stop: %v", err)
+			}
+			var state string
+			var attempt int
+			err := q.db.QueryRow(`SELECT CAST(state AS TEXT), attempt FROM river_job WHERE kind = 'rebuild'`).Scan(&state, &attempt)
+			if err != nil || state != "available" || attempt != 0 {
+				t.Errorf("after a stop: %s, %d attempts, %v", state, attempt, err)
+			}
+		}
+		q2, r2 := openQueue(t, c), newRecorder()
+		start(t, q2, r2)
+		if got := r2.next(t); got != (Rebuild{"b"}) {
+			t.Errorf("%v ran", got)
+		}
+	})
+}
+
+// A process works on what it was told to, and what nobody can do waits.
+func TestQueuesAreChosen(t *testing.T) {
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		q, r := openQueue(t, open()), newRecorder()
+		h := Handlers{Check: r.handlers().Check, Retain: r.handlers().Retain}
+		if err := q.Start(t.Context(), h, Checks, Rebuilds); err == nil {
+			t.Error("started with nothing that does rebuilds")
+		}
+		if err := q.Start(t.Context(), h, "no such"); err == nil {
+			t.Error("started on a queue that is not there")
+		}
+		if err := q.Start(t.Context(), h, Checks); err != nil {
+			t.Fatal(err)
+		}
+		stopAtEnd(t, q)
+		insert(t, q, true, Check{"r"}, Publish{"a"}, Rebuild{"b"})
+		if got := r.next(t); got != (Check{"r"}) {
+			t.Errorf("%v ran", got)
+		}
+		r.quiet(t)
+	})
+}
+
+func TestPublishingStartsAndStops(t *testing.T) {
+	each(t, func(t *testing.T, open func() *catalog.Catalog) {
+		q, r := openQueue(t, open()), newRecorder()
+		start(t, q, r, Quick, Checks, Rebuilds, Scrubs)
+		for i := range 3 {
+			insert(t, q, true, Publish{fmt.Sprint(i)})
+			r.quiet(t)
+			if err := q.StartPublishing(t.Context(), r.handlers().Publish); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.next(t); got != (Publish{fmt.Sprint(i)}) {
+				t.Errorf("%v ran", got)
+			}
+			if err := q.StopPublishing(t.Context(), time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

@@ -97,3 +97,33 @@ func TestAPartThatDoesNotEndIsLeftBehind(t *testing.T) {
 		t.Errorf("order %q, want %q", d.lines, want)
 	}
 }
+
+func TestPeriodic(t *testing.T) {
+	calls, ended := make(chan int), make(chan struct{})
+	n := 0
+	c := Periodic("again", time.Millisecond, func(ctx context.Context) {
+		n++
+		select {
+		case calls <- n:
+		case <-ctx.Done():
+			close(ended)
+		}
+	})
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for want := 1; want <= 3; want++ {
+		if got := <-calls; got != want {
+			t.Errorf("call %d, want %d", got, want)
+		}
+	}
+	time.Sleep(5 * time.Millisecond) // a call waits now
+	if err := c.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	default:
+		t.Error("stopped before the last call had ended")
+	}
+}
