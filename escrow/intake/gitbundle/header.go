@@ -1,11 +1,10 @@
-// Package gitbundle reads git bundles that came from anywhere: the header, and single objects of the pack, within limits. It knows
-// nothing of what the objects are for, and it is the only package that knows go-git.
+// Package gitbundle reads git bundles that came from anywhere: the header here, the pack behind it with gitpack, within limits. It knows
+// nothing of what the objects are for.
 package gitbundle
 
 import (
 	"bufio"
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"strings"
@@ -16,35 +15,20 @@ import (
 // Caps on a header.
 const (
 	MaxHeaderBytes = 8 << 20
-	MaxRefs        = 100_000
+	MaxRefs        = 100_000 // of references, and of prerequisites
 	maxLineBytes   = 4 << 10
 )
 
 // Header is what stands before the pack: a signature, capabilities (version 3 only), commits that the reader must have
 // already, and references; see gitformat-bundle(5).
 type Header struct {
-	Version int
-	Refs    map[string]ID // by full name, such as refs/tags/v1.0
-	Size    int64         // of the header in bytes: where the pack begins
+	Version       int
+	Prerequisites []ID          // commits that the reader must have: the pack leaves out what they lead to
+	Refs          map[string]ID // by full name, such as refs/tags/v1.0
+	Size          int64         // of the header in bytes: where the pack begins
 }
 
-// ID is a SHA-1 object id.
-type ID [20]byte
-
-// String returns 40 hexadecimal digits.
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
-
-// ParseID reads 40 lower-case hexadecimal digits.
-func ParseID(s string) (ID, bool) {
-	var id ID
-	if len(s) != hex.EncodedLen(len(id)) || strings.ToLower(s) != s {
-		return id, false
-	}
-	_, err := hex.Decode(id[:], []byte(s))
-	return id, err == nil
-}
-
-// ReadHeader reads the header of a bundle that holds the whole history of what it names. Others are refused.
+// ReadHeader reads the header of a bundle. One that leaves out objects by a filter is refused.
 func ReadHeader(r io.Reader) (*Header, error) {
 	p := &headerParser{r: bufio.NewReaderSize(io.LimitReader(r, MaxHeaderBytes), maxLineBytes), h: &Header{Refs: make(map[string]ID)}}
 	if err := p.signature(); err != nil {
@@ -110,7 +94,7 @@ func (p *headerParser) field(line string) error {
 	case '@':
 		return p.capability(line[1:])
 	case '-':
-		return Incompletef(p.place(), "the bundle needs commits that it does not hold").WithAdvice(fullBundle)
+		return p.prerequisite(line[1:])
 	default:
 		return p.reference(line)
 	}
@@ -118,17 +102,34 @@ func (p *headerParser) field(line string) error {
 
 func (p *headerParser) capability(s string) error {
 	switch {
-	case p.h.Version < 3 || p.refs:
+	case p.h.Version < 3 || p.refs || len(p.h.Prerequisites) > 0:
 		return fault.Invalidf(p.place(), "a capability is out of place")
 	case s == "object-format=sha1":
 		return nil
 	case strings.HasPrefix(s, "object-format="):
 		return fault.Invalidf(p.place(), "the object format %.40q is not supported", strings.TrimPrefix(s, "object-format="))
 	case strings.HasPrefix(s, "filter="):
-		return Incompletef(p.place(), "the bundle leaves out objects by a filter").WithAdvice(fullBundle)
+		return Incompletef(p.place(), "the bundle leaves out objects by a filter").
+			WithAdvice("bundle the full history: git bundle create FILE TAG, in a full clone, without a filter")
 	default:
 		return fault.Invalidf(p.place(), "the capability %.40q is unknown", s)
 	}
+}
+
+// prerequisite reads a commit's id, behind which a comment may stand.
+func (p *headerParser) prerequisite(s string) error {
+	hexID, _, _ := strings.Cut(s, " ")
+	id, ok := ParseID(hexID)
+	switch {
+	case p.refs:
+		return fault.Invalidf(p.place(), "a prerequisite is out of place")
+	case !ok:
+		return fault.Invalidf(p.place(), "is no prerequisite: an object id, a blank, a comment")
+	case len(p.h.Prerequisites) >= MaxRefs:
+		return fault.Exhaustedf(p.place(), "there are more than %d prerequisites", MaxRefs)
+	}
+	p.h.Prerequisites = append(p.h.Prerequisites, id)
+	return nil
 }
 
 func (p *headerParser) reference(line string) error {

@@ -34,6 +34,17 @@ func TestReadHeader(t *testing.T) {
 	}
 }
 
+func TestReadHeaderWithPrerequisites(t *testing.T) {
+	const other = "cea4b477856cb9599431e28ee35243998cb78329"
+	h, err := ReadHeader(strings.NewReader("# v2 git bundle\n-" + someID + " a comment\n-" + other + "\n" + other + " refs/tags/v1\n\nPACK"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.Prerequisites) != 2 || h.Prerequisites[0].String() != someID || h.Prerequisites[1].String() != other || len(h.Refs) != 1 {
+		t.Errorf("%+v", h)
+	}
+}
+
 func TestReadHeaderRefuses(t *testing.T) {
 	const v2, v3 = "# v2 git bundle\n", "# v3 git bundle\n"
 	var refs strings.Builder
@@ -54,7 +65,8 @@ func TestReadHeaderRefuses(t *testing.T) {
 		v2 + someID[1:] + " r\n\n":               {fault.Invalid, "line 2"},
 		v2 + strings.ToUpper(someID) + " r\n\n":  {fault.Invalid, "line 2"},
 		v2 + someID + " r\n" + someID + " r\n\n": {fault.Invalid, "line 3"},
-		v2 + "-" + someID + " before\n" + someID + " r\n\n":          {fault.Precondition, "line 2"},
+		v2 + "-" + someID[1:] + " before\n" + someID + " r\n\n":      {fault.Invalid, "line 2"},
+		v2 + someID + " r\n-" + someID + " before\n\n":               {fault.Invalid, "line 3"},
 		v2 + "@object-format=sha1\n\n":                               {fault.Invalid, "line 2"},
 		v3 + "@object-format=sha256\n\n":                             {fault.Invalid, "line 2"},
 		v3 + "@filter=blob:none\n\n":                                 {fault.Precondition, "line 2"},
@@ -104,3 +116,7 @@ func FuzzReadHeader(f *testing.F) {
 		}
 	})
 }
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
