@@ -13,25 +13,28 @@ import (
 
 // OpenArchive opens a tar archive (plain, or compressed with gzip, bzip2, xz or zstd) or a zip archive, told by its content.
 func OpenArchive(r io.ReaderAt, size int64, lim Limits) (Tree, error) {
+	return openArchive(&source{r: r, size: size}, lim, options{})
+}
+
+func openArchive(src *source, lim Limits, opts options) (Tree, error) {
 	if err := lim.check(); err != nil {
 		return nil, err
 	}
-	src := &source{r: r, size: size}
 	head := make([]byte, 8)
-	n, err := src.ReadAt(head[:min(size, int64(len(head)))], 0)
+	n, err := src.ReadAt(head[:min(src.size, int64(len(head)))], 0)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	head = head[:n]
 	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("PK\x05\x06")) {
-		return openZip(src, lim)
+		return openZip(src, lim, opts)
 	}
 	for _, c := range compressions {
 		if bytes.HasPrefix(head, []byte(c.magic)) {
-			return &tarTree{src: src, lim: lim, open: c.open}, nil
+			return &tarTree{src: src, lim: lim, opts: opts, open: c.open}, nil
 		}
 	}
-	return &tarTree{src: src, lim: lim, open: plain}, nil
+	return &tarTree{src: src, lim: lim, opts: opts, open: plain}, nil
 }
 
 // opener returns the tar stream inside the file and how to let go of it.

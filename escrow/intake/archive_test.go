@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"regexp"
 	"testing"
 
 	"github.com/ulikunitz/xz"
@@ -68,23 +69,40 @@ func withoutFolders(files []file) []file {
 	return out
 }
 
-// The test vectors of docs/source-identity.md, by stock git.
+var vectorRow = regexp.MustCompile("(?m)^\\| (.*) \\| `([0-9a-f]{64})` \\| `([0-9a-f]{40})` \\|$")
+
+// The test vectors of docs/source-identity.md, which are by stock git.
 func TestVectors(t *testing.T) {
-	for _, c := range []struct {
-		files        []file
-		sha256, sha1 string
-	}{
-		{[]file{{name: "empty", mode: Regular}}, "385836050393216259097506b92f0f0a246688879a5932159a604a26e5665bdf", "417c01c8795a35b8e835113a85a5c0c1c77f67fb"},
-		{[]file{{name: "empty", mode: Folder}}, "9fc689a402e1fd0bf84615acc428a0fb714b36fe32941d3846e7460f77e5e8e5", "f4ec99e8174c01eab488469b4c2680500bbb18da"},
-		{[]file{{name: "run.sh", mode: Executable, body: "#!/bin/sh\n"}, {name: "link", mode: Symlink, body: "run.sh"}},
-			"7f7d4927a7b351f1e82f52b8bfffe734b43c45ae3501898a08113f904b3263f7", "5fbde7197c63f6405aea1cc8244f9d43d5262948"},
-	} {
-		id, err := readAll(packTar(t, c.files), DefaultLimits())
+	page, err := os.ReadFile("../../docs/source-identity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd, err := os.ReadFile("testdata/odd.tar.bz2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	trees := map[string][]byte{
+		"an empty file `empty`":   packTar(t, []file{{name: "empty", mode: Regular}}),
+		"an empty folder `empty`": packTar(t, []file{{name: "empty", mode: Folder}}),
+		"an executable `run.sh` of `#!/bin/sh` and a line feed, and a link `link` to it": packTar(t, []file{{name: "run.sh", mode: Executable, body: "#!/bin/sh\n"}, {name: "link", mode: Symlink, body: "run.sh"}}),
+		"`escrow/intake/testdata/odd.tar.bz2`, full of odd names":                        odd,
+	}
+	rows := vectorRow.FindAllStringSubmatch(string(page), -1)
+	if len(rows) != len(trees) {
+		t.Fatalf("the page has %d vectors, %d are known here", len(rows), len(trees))
+	}
+	for _, row := range rows {
+		packed, ok := trees[row[1]]
+		if !ok {
+			t.Errorf("the page has the vector %q, which is not known here", row[1])
+			continue
+		}
+		id, err := readAll(packed, DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id.Tree != TreePrefix+c.sha256 || id.SWHIDs[0] != "swh:1:dir:"+c.sha1 {
-			t.Errorf("%s: %+v", c.files[0].name, id)
+		if id.Tree != TreePrefix+row[2] || id.SWHIDs[0] != "swh:1:dir:"+row[3] {
+			t.Errorf("%s: %+v", row[1], id)
 		}
 	}
 }

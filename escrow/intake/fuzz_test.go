@@ -14,7 +14,7 @@ import (
 
 // small keeps a fuzz run within little memory and time.
 func small() Limits {
-	return Limits{MaxFiles: 100, MaxBytes: 1 << 20, MaxFileBytes: 1 << 20, MaxObjectBytes: 1 << 20, MaxObjects: 200, MaxDepth: 16, MaxPathBytes: 256, MaxRatio: 100}
+	return Limits{MaxFiles: 100, MaxBytes: 1 << 20, MaxFileBytes: 1 << 20, MaxObjectBytes: 1 << 20, MaxObjects: 200, MaxDepth: 16, MaxPathBytes: 256, MaxNameBytes: 16 << 10, MaxRatio: 100}
 }
 
 func FuzzArchive(f *testing.F) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,48 +14,28 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/intake/gitbundle"
 )
 
-// OpenGitBundle opens the tree of the commit that a tag in a git bundle names. The bundle must hold the tree whole. A copy of its
-// pack is kept in scratchDir until Close.
-func OpenGitBundle(ctx context.Context, r io.ReaderAt, size int64, tag, scratchDir string, lim Limits) (Tree, error) {
-	if err := lim.check(); err != nil {
-		return nil, err
-	}
-	src := &source{r: r, size: size}
-	h, err := gitbundle.ReadHeader(src.reader())
-	if err != nil {
-		return nil, src.unreadable("bundle header", err)
-	}
-	id, err := h.Tag(tag)
-	if err != nil {
-		return nil, err
-	}
-	pack, err := gitbundle.Open(ctx, io.NewSectionReader(src, h.Size, size-h.Size), scratchDir, gitbundle.Limits{
-		MaxObjects: lim.MaxObjects, MaxObjectBytes: lim.MaxObjectBytes, MaxInflated: lim.fromRatio(size),
-	})
-	if err != nil {
-		return nil, src.unreadable("pack", err)
-	}
-	t := &gitTree{src: src, lim: lim, pack: pack}
-	if err := t.resolve(ctx, id, tag); err != nil {
-		return nil, errors.Join(err, pack.Close())
-	}
-	return t, nil
-}
-
 // gitTree is the tree of one commit in a bundle.
 type gitTree struct {
-	src  *source
-	lim  Limits
-	pack *gitbundle.Pack
-	root gitbundle.ID
-	prov Provenance
+	src    *source
+	packed int64 // bytes of the bundle and its bases
+	lim    Limits
+	opts   options
+	packs  []*gitbundle.Pack // those of the bases, then the bundle's own
+	root   gitbundle.ID
+	prov   Provenance
 }
 
 // Provenance returns the commit and the tag.
 func (t *gitTree) Provenance() Provenance { return t.prov }
 
-// Close removes the copy of the pack.
-func (t *gitTree) Close() error { return t.pack.Close() }
+// Close removes what was made of the packs.
+func (t *gitTree) Close() error {
+	var all []error
+	for _, p := range slices.Backward(t.packs) {
+		all = append(all, p.Close())
+	}
+	return errors.Join(all...)
+}
 
 // resolve goes from what the tag refers to, by the tag object if there is one, to the commit and its tree.
 func (t *gitTree) resolve(ctx context.Context, id gitbundle.ID, tag string) error {
@@ -102,8 +83,11 @@ func (t *gitTree) small(ctx context.Context, id gitbundle.ID, what string) (gitb
 
 // object reads an object that must be there.
 func (t *gitTree) object(ctx context.Context, id gitbundle.ID, at string) (gitbundle.Object, error) {
-	o, err := t.pack.Object(ctx, id)
+	o, err := t.packs[len(t.packs)-1].Object(ctx, id)
 	if errors.Is(err, gitbundle.ErrMissing) {
+		if len(t.packs) > 1 {
+			return o, gitbundle.Incompletef(at, "neither the bundle nor its bases hold it (object %s)", id).WithAdvice(adviceBases)
+		}
 		return o, gitbundle.Incompletef(at, "the bundle does not hold it (object %s)", id).
 			WithAdvice("bundle from a full clone, not from a shallow or partial one")
 	}
@@ -112,7 +96,8 @@ func (t *gitTree) object(ctx context.Context, id gitbundle.ID, at string) (gitbu
 
 // Walk goes through the tree in git's order.
 func (t *gitTree) Walk(ctx context.Context, each func(Entry) error) error {
-	w := &gitWalk{t: t, guard: newGuard(ctx, t.src, t.lim, each)}
+	w := &gitWalk{t: t, guard: newGuard(ctx, t.src, t.lim, t.opts, each)}
+	w.guard.packed = t.packed
 	if err := w.folder(ctx, t.root, ""); err != nil {
 		return err
 	}
@@ -167,8 +152,7 @@ func (w *gitWalk) entry(ctx context.Context, e treeEntry, path string) error {
 	case "120000":
 		return w.blob(ctx, e.id, Entry{Path: path, Mode: Symlink}, at)
 	case "160000":
-		return gitbundle.Incompletef(at, "is a submodule, whose files the bundle does not hold").
-			WithAdvice("deposit the submodule as a source of its own and tag a commit without it, or deposit an archive with its files")
+		return w.guard.add(Entry{Path: path, Mode: Folder, Submodule: e.id.String()}, at)
 	default:
 		return fault.Invalidf(at, "has the mode %q, which git does not write", e.mode)
 	}
@@ -186,35 +170,18 @@ func (w *gitWalk) blob(ctx context.Context, id gitbundle.ID, e Entry, at string)
 		return fault.Invalidf(at, "is a %s where a file should be", o.Kind)
 	}
 	e.Size, e.Content, e.ModTime = o.Size, o.Content, w.t.prov.Time
-	if o.Size > max(maxPointer, int64(w.t.lim.MaxPathBytes)) {
-		if e.Mode == Symlink {
-			return fault.Exhaustedf(at, "the link's target has %d bytes, %d at most", o.Size, w.t.lim.MaxPathBytes)
-		}
+	if e.Mode != Symlink {
 		return w.guard.add(e, at)
 	}
-	b, err := io.ReadAll(o.Content)
+	if o.Size > int64(w.t.lim.MaxPathBytes) {
+		return fault.Exhaustedf(at, "the link's target has %d bytes, %d at most", o.Size, w.t.lim.MaxPathBytes)
+	}
+	target, err := io.ReadAll(o.Content)
 	if err != nil {
 		return err
 	}
-	if e.Mode == Symlink {
-		e.Size, e.Content, e.Link = 0, nil, string(b)
-		return w.guard.add(e, at)
-	}
-	if isPointer(b) {
-		return gitbundle.Incompletef(at, "is a Git LFS pointer, whose file the bundle does not hold").
-			WithAdvice("deposit an archive of a checkout with the files in it")
-	}
-	e.Content = bytes.NewReader(b)
+	e.Size, e.Content, e.Link = 0, nil, string(target)
 	return w.guard.add(e, at)
-}
-
-// maxPointer is the size that a Git LFS pointer stays below, by the specification of Git LFS.
-const maxPointer = 1024
-
-// isPointer says whether b is what Git LFS puts in a file's place.
-func isPointer(b []byte) bool {
-	return len(b) < maxPointer && bytes.HasPrefix(b, []byte("version https://git-lfs.github.com/spec/v1\n")) &&
-		bytes.Contains(b, []byte("\noid sha256:"))
 }
 
 type treeEntry struct {

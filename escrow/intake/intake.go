@@ -6,9 +6,6 @@ import (
 	"context"
 	"io"
 	"time"
-
-	"github.com/countersign-escrow/countersign/escrow/fault"
-	"github.com/countersign-escrow/countersign/escrow/manifest"
 )
 
 // Mode says what an entry is. There are no other kinds: whatever else a source holds is refused.
@@ -30,6 +27,11 @@ type Entry struct {
 	Link    string    // the target of a symbolic link; it never leaves the tree
 	ModTime time.Time // as the source says, and worth as much
 	Content io.Reader // of regular and executable files; good until the callback returns; yields Size bytes or an error
+	// Pointer is what the source itself has in the place of Content, where that stands in a Git LFS object.
+	Pointer []byte
+	// Submodule is for a folder that git links to another repository: the commit, as 40 hexadecimal digits. Another source of
+	// the release holds what is in it.
+	Submodule string
 }
 
 // Tree is a source opened for reading. It is not safe for concurrent use.
@@ -52,16 +54,4 @@ type Provenance struct {
 	Commit    string
 	CommitsTo string // the tree that the commit names
 	TagObject string // "" for a lightweight tag
-}
-
-// Open opens a source of either kind. The tag and scratchDir are for git bundles.
-func Open(ctx context.Context, kind manifest.SourceKind, r io.ReaderAt, size int64, tag, scratchDir string, lim Limits) (Tree, error) {
-	switch kind {
-	case manifest.Archive:
-		return OpenArchive(r, size, lim)
-	case manifest.GitBundle:
-		return OpenGitBundle(ctx, r, size, tag, scratchDir, lim)
-	default:
-		return nil, fault.Invalidf("kind", "%q is no kind of source", kind)
-	}
 }

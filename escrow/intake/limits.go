@@ -7,10 +7,11 @@ type Limits struct {
 	MaxFiles       int64 // files, links and folders, implied ones too
 	MaxBytes       int64 // content of all files together, unpacked
 	MaxFileBytes   int64 // content of one file in an archive, unpacked
-	MaxObjectBytes int64 // one git object, which is held in memory
-	MaxObjects     int64 // git objects in a bundle, those of older commits too
+	MaxObjectBytes int64 // one git object
+	MaxObjects     int64 // git objects in a bundle and its bases, those of older commits too
 	MaxDepth       int   // components of a path
 	MaxPathBytes   int   // of a path, and of a link's target
+	MaxNameBytes   int64 // of all paths together, which are held in memory
 	MaxRatio       int64 // unpacked bytes for each packed byte, beyond the first MiB
 }
 
@@ -24,6 +25,7 @@ func DefaultLimits() Limits {
 		MaxObjects:     2_000_000,
 		MaxDepth:       128,
 		MaxPathBytes:   1024,
+		MaxNameBytes:   128 << 20,
 		MaxRatio:       250,
 	}
 }
@@ -51,7 +53,7 @@ func saturate(a, b, c int64) int64 {
 }
 
 func (l Limits) check() error {
-	if min(l.MaxFiles, l.MaxBytes, l.MaxFileBytes, l.MaxObjectBytes, l.MaxObjects, l.MaxRatio, int64(l.MaxDepth), int64(l.MaxPathBytes)) < 1 {
+	if min(l.MaxFiles, l.MaxBytes, l.MaxFileBytes, l.MaxObjectBytes, l.MaxObjects, l.MaxRatio, int64(l.MaxDepth), int64(l.MaxPathBytes), l.MaxNameBytes) < 1 {
 		return fault.Invalidf("limits", "must all be positive")
 	}
 	return nil

@@ -57,26 +57,19 @@ func checkName(name, at string) error {
 	return nil
 }
 
-// isDotGit says whether some file system takes the name for ".git": HFS+ folds case and ignores certain code points;
-// NTFS folds case, ignores trailing dots and blanks, reads ':' as the start of a stream, and has git~1 as the short name.
+// isDotGit says whether some file system takes the name for ".git". NTFS ignores trailing dots and blanks, reads ':' as the
+// start of a stream, and has git~1 as the short name; the rest is in folding. Bytes that are no UTF-8 are left out too, as
+// some programs do.
 func isDotGit(name string) bool {
 	if len(name) < len(".git") {
 		return false
 	}
-	name = strings.Map(func(r rune) rune {
-		if ignoredByHFS(r) {
-			return -1
-		}
-		return r
-	}, name)
 	name, _, _ = strings.Cut(name, ":")
+	if !isASCII(name) {
+		name = newFolding(false).text(strings.ToValidUTF8(name, ""))
+	}
 	name = strings.TrimRight(name, ". ")
 	return strings.EqualFold(name, ".git") || strings.EqualFold(name, "git~1")
-}
-
-// ignoredByHFS says whether HFS+ ignores the code point when it compares names.
-func ignoredByHFS(r rune) bool {
-	return r >= 0x200c && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x206a && r <= 0x206f || r == 0xfeff
 }
 
 // parent returns the folder that holds p, "" for the root.

@@ -15,6 +15,7 @@ import (
 type tarTree struct {
 	src  *source
 	lim  Limits
+	opts options
 	open opener
 	prov Provenance
 }
@@ -35,7 +36,7 @@ func (t *tarTree) Walk(ctx context.Context, each func(Entry) error) error {
 	w := &tarWalk{
 		src:   t.src,
 		meter: &meter{r: bufio.NewReaderSize(stream, 64<<10), at: "archive", src: t.src, lim: t.lim},
-		guard: newGuard(ctx, t.src, t.lim, each),
+		guard: newGuard(ctx, t.src, t.lim, t.opts, each),
 	}
 	if err := w.members(); err != nil {
 		return err
@@ -48,6 +49,7 @@ type tarWalk struct {
 	src   *source
 	meter *meter
 	guard *guard
+	end   int64 // of the last member with its padding: where the headers of the next one begin
 }
 
 func (w *tarWalk) members() error {
@@ -60,9 +62,17 @@ func (w *tarWalk) members() error {
 		if err != nil {
 			return w.headerFault(err)
 		}
-		if err := w.member(h, r); err != nil {
+		at := member(h.Name, w.end)
+		w.end = roundUp(w.meter.n)
+		if h.Typeflag == tar.TypeReg {
+			w.end = roundUp(w.meter.n + h.Size)
+		}
+		if err := w.member(h, r, at); err != nil {
 			return err
 		}
+	}
+	if w.end > 0 && w.meter.n < w.end+tarBlock {
+		return fault.Invalidf("archive", "ends at byte %d without the blank blocks that end a tar archive", w.meter.n).WithAdvice("was it cut short?")
 	}
 	if err := w.rest(); err != nil {
 		return err
@@ -72,6 +82,9 @@ func (w *tarWalk) members() error {
 
 const tarBlock = 512
 
+// roundUp returns where the block ends that byte n lies in.
+func roundUp(n int64) int64 { return (n + tarBlock - 1) / tarBlock * tarBlock }
+
 func (w *tarWalk) headerFault(err error) error {
 	if w.guard.files == 0 && w.meter.n <= tarBlock && w.src.failed == nil && (err == tar.ErrHeader || err == io.ErrUnexpectedEOF) {
 		e := fault.Invalidf("archive", "is no tar or zip archive").
@@ -79,11 +92,10 @@ func (w *tarWalk) headerFault(err error) error {
 		e.Err = err
 		return e
 	}
-	return w.src.unreadable(member("tar header", max(w.meter.n-tarBlock, 0)), err)
+	return w.src.unreadable(member("tar header", w.end), err)
 }
 
-func (w *tarWalk) member(h *tar.Header, r io.Reader) error {
-	at := member(h.Name, w.meter.n-tarBlock)
+func (w *tarWalk) member(h *tar.Header, r io.Reader, at string) error {
 	e, err := tarEntry(h, at)
 	if err != nil || e.Path == "" {
 		return err

@@ -149,8 +149,9 @@ func toXZWith(check byte) func(io.Writer) (io.WriteCloser, error) {
 	return func(w io.Writer) (io.WriteCloser, error) { return xz.WriterConfig{CheckSum: check}.NewWriter(w) }
 }
 
+// open opens an archive whose names may differ in case alone, as those of oddTree do.
 func open(b []byte, lim Limits) (Tree, error) {
-	return OpenArchive(bytes.NewReader(b), int64(len(b)), lim)
+	return openArchive(&source{r: bytes.NewReader(b), size: int64(len(b))}, lim, options{caseSensitive: true})
 }
 
 // readAll opens and reads an archive wholly.

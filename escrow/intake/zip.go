@@ -14,12 +14,13 @@ import (
 type zipTree struct {
 	src   *source
 	lim   Limits
+	opts  options
 	files []*zip.File
 	at    []string // how errors name each file
 	prov  Provenance
 }
 
-func openZip(src *source, lim Limits) (Tree, error) {
+func openZip(src *source, lim Limits, opts options) (Tree, error) {
 	members, err := readZipDirectory(src, lim)
 	if err != nil {
 		return nil, src.unreadable("zip directory", err)
@@ -31,7 +32,7 @@ func openZip(src *source, lim Limits) (Tree, error) {
 	if len(r.File) != len(members) {
 		return nil, fault.Invalidf("zip directory", "can be read in more than one way")
 	}
-	t := &zipTree{src: src, lim: lim, files: r.File, at: make([]string, len(r.File))}
+	t := &zipTree{src: src, lim: lim, opts: opts, files: r.File, at: make([]string, len(r.File))}
 	for i, f := range r.File {
 		t.at[i] = member(f.Name, members[i].start)
 	}
@@ -46,7 +47,7 @@ func (t *zipTree) Close() error { return nil }
 
 // Walk gives the members in the order of the directory.
 func (t *zipTree) Walk(ctx context.Context, each func(Entry) error) error {
-	g := newGuard(ctx, t.src, t.lim, each)
+	g := newGuard(ctx, t.src, t.lim, t.opts, each)
 	for i, f := range t.files {
 		if err := t.member(g, f, t.at[i]); err != nil {
 			return err

@@ -16,6 +16,8 @@ type zipMember struct {
 	name   string
 	start  int64 // of its local header
 	packed int64
+	method uint16
+	head   [12]byte // check sum and sizes as in the directory's record
 }
 
 // The fixed parts of the records of a zip file, as in PKWARE's APPNOTE 6.3, section 4.3. The first four bytes are the signature.
@@ -32,6 +34,8 @@ const (
 	zipLocatorMark  = "PK\x06\x07"
 	zipMaxComment   = 1<<16 - 1
 	zipExtra64      = 0x0001
+	zipExtraPath    = 0x7075 // Info-ZIP's other name of a member, which some programs take in place of the first
+	zipDescriptor   = 0x0008 // flag: check sum and sizes follow the content
 	zipNeeds64      = 1<<32 - 1
 	zipNeeds64Count = 1<<16 - 1
 
@@ -137,7 +141,10 @@ func readZipMember(r io.Reader) (zipMember, error) {
 	if _, err := io.ReadFull(r, rest); err != nil {
 		return zipMember{}, noEOF(err)
 	}
-	m := zipMember{name: string(rest[:n])}
+	m := zipMember{name: string(rest[:n]), method: binary.LittleEndian.Uint16(h[10:]), head: [12]byte(h[16:28])}
+	if other := zipExtra(rest[n:n+extra], zipExtraPath); len(other) > 5 && string(other[5:]) != m.name {
+		return zipMember{}, fault.Invalidf(member(m.name, -1), "has %.200q as a second name", other[5:])
+	}
 	packed, unpacked, start := binary.LittleEndian.Uint32(h[20:]), binary.LittleEndian.Uint32(h[24:]), binary.LittleEndian.Uint32(h[42:])
 	m.packed, m.start = int64(packed), int64(start)
 	wide := zipExtra(rest[n:n+extra], zipExtra64)
@@ -218,7 +225,28 @@ func checkZipLocal(src *source, m zipMember, at string) (int64, error) {
 	if string(h[:4]) != zipLocalMark || n != len(m.name) || string(h[zipLocalLen:]) != m.name {
 		return 0, fault.Invalidf(at, "its own header does not have the name that the directory gives")
 	}
+	if !m.agrees(h) {
+		return 0, fault.Invalidf(at, "its own header tells another method, check sum or size than the directory")
+	}
 	return int64(len(h)) + extra, nil
+}
+
+// agrees says whether a member's own header has what the directory says of its content. Sizes of 4 GiB and more stand elsewhere
+// in the two.
+func (m zipMember) agrees(h []byte) bool {
+	if binary.LittleEndian.Uint16(h[8:]) != m.method {
+		return false
+	}
+	if binary.LittleEndian.Uint16(h[6:])&zipDescriptor != 0 {
+		return true
+	}
+	for i := 0; i < len(m.head); i += 4 {
+		here, there := binary.LittleEndian.Uint32(h[14+i:]), binary.LittleEndian.Uint32(m.head[i:])
+		if here != there && here != zipNeeds64 && there != zipNeeds64 {
+			return false
+		}
+	}
+	return true
 }
 
 // readFull reads all of p at off.

@@ -23,6 +23,8 @@ const Schema = "countersign.manifest/v1"
 const (
 	MaxBytes     = 4 << 20
 	MaxSources   = 64
+	MaxBases     = 64     // of one source
+	MaxLFS       = 10_000 // of all sources together
 	MaxArtifacts = 4096
 	MaxArgs      = 4096
 	MaxVariables = 512
@@ -56,6 +58,18 @@ type Source struct {
 	Size   int64         `json:"size"`
 	Tag    string        `json:"tag,omitempty"`  // for a git bundle
 	Into   string        `json:"into,omitempty"` // the folder below /build/source that it is unpacked into; "" for /build/source itself
+	// CaseSensitive says that names which differ in nothing but the case of letters are meant so. Without it they are refused.
+	CaseSensitive bool `json:"case_sensitive,omitempty"`
+	// Bases are git bundles held by the vendor, each after those that it needs itself, whose objects this bundle leaves out.
+	Bases []File `json:"bases,omitempty"`
+	// LFS are the Git LFS objects that stand in for pointers in the source: the digest is the object's id.
+	LFS []File `json:"lfs,omitempty"`
+}
+
+// File is a file that a source needs beside its own.
+type File struct {
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`
 }
 
 // Artifact is a binary that the vendor ships.
@@ -178,34 +192,6 @@ func (m *Manifest) Check() error {
 		return err
 	}
 	return m.checkArtifacts()
-}
-
-func (m *Manifest) checkSources() error {
-	if n := len(m.Sources); n < 1 || n > MaxSources {
-		return fault.Invalidf("sources", "has %d entries, must have 1 to %d", n, MaxSources)
-	}
-	for i, s := range m.Sources {
-		at := fmt.Sprintf("sources[%d]", i)
-		switch s.Kind {
-		case Archive:
-			if s.Tag != "" {
-				return fault.Invalidf(at+".tag", "is for git bundles only")
-			}
-		case GitBundle:
-			if s.Tag == "" {
-				return fault.Invalidf(at+".tag", "is missing: name the tag to check out")
-			}
-		default:
-			return fault.Invalidf(at+".kind", "is %q, must be %q or %q", s.Kind, Archive, GitBundle)
-		}
-		if err := checkFile(at, s.Digest, s.Size); err != nil {
-			return err
-		}
-		if s.Into != "" && !cleanRelative(s.Into) {
-			return fault.Invalidf(at+".into", "%q must be a clean relative path", s.Into)
-		}
-	}
-	return nil
 }
 
 func (m *Manifest) checkArtifacts() error {

@@ -12,10 +12,11 @@ import (
 
 func sample() *Manifest {
 	return &Manifest{
-		Schema:      Schema,
-		Product:     "organizations/acme/products/widget",
-		Version:     "1.2.3",
-		Sources:     []Source{{Kind: GitBundle, Name: "widget.bundle", Digest: digest.Of([]byte("b")), Size: 1, Tag: "v1.2.3"}},
+		Schema:  Schema,
+		Product: "organizations/acme/products/widget",
+		Version: "1.2.3",
+		Sources: []Source{{Kind: GitBundle, Name: "widget.bundle", Digest: digest.Of([]byte("b")), Size: 1, Tag: "v1.2.3", CaseSensitive: true,
+			Bases: []File{{Digest: digest.Of([]byte("base")), Size: 2}}, LFS: []File{{Digest: digest.Of([]byte("large")), Size: 3}, {Digest: digest.Of(nil)}}}},
 		Artifacts:   []Artifact{{Path: "bin/widget", Digest: digest.Of([]byte("w")), Size: 1, Rebuilt: "out/widget", Platform: "linux/amd64"}},
 		Environment: Environment{Image: digest.Of([]byte("e"))},
 		Recipe:      Recipe{Argv: []string{"make"}, Env: map[string]string{"A": "<b>"}},
@@ -45,6 +46,12 @@ func TestMistakesNameTheField(t *testing.T) {
 		"sources[0].into":            func(m *Manifest) { m.Sources[0].Into = "../x" },
 		"sources[0].digest":          func(m *Manifest) { m.Sources[0].Digest = digest.Digest{} },
 		"sources[0].size":            func(m *Manifest) { m.Sources[0].Size = -1 },
+		"sources[0].bases[1].digest": func(m *Manifest) { m.Sources[0].Bases = append(m.Sources[0].Bases, m.Sources[0].Bases[0]) },
+		"sources[0].bases[0].digest": func(m *Manifest) { m.Sources[0].Bases[0].Digest = m.Sources[0].Digest },
+		"sources[0].bases[0].size":   func(m *Manifest) { m.Sources[0].Bases[0].Size = -1 },
+		"sources[0].bases":           func(m *Manifest) { m.Sources[0].Kind, m.Sources[0].Tag = Archive, "" },
+		"sources[0].lfs[0].digest":   func(m *Manifest) { m.Sources[0].LFS[0].Digest = digest.Digest{} },
+		"sources[0].lfs[2].digest":   func(m *Manifest) { m.Sources[0].LFS = append(m.Sources[0].LFS, File{Digest: digest.Of(nil)}) },
 		"artifacts":                  func(m *Manifest) { m.Artifacts = nil },
 		"artifacts[0].path":          func(m *Manifest) { m.Artifacts[0].Path = "/etc/passwd" },
 		"artifacts[0].rebuilt":       func(m *Manifest) { m.Artifacts[0].Rebuilt = "../../etc/passwd" },
@@ -102,4 +109,55 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("read %q, wrote %q, %v", b, again, err)
 		}
 	})
+}
+
+func TestCapsOnFilesOfSources(t *testing.T) {
+	files := func(n int) []File {
+		list := make([]File, n)
+		for i := range list {
+			list[i] = File{Digest: digest.Of([]byte{byte(i), byte(i >> 8)}), Size: 1}
+		}
+		return list
+	}
+	for field, spoil := range map[string]func(*Manifest){
+		"sources[0].bases": func(m *Manifest) { m.Sources[0].Bases = files(MaxBases + 1) },
+		"sources[0].lfs":   func(m *Manifest) { m.Sources[0].LFS = files(MaxLFS + 1) },
+		"sources[1].lfs": func(m *Manifest) {
+			m.Sources = append(m.Sources, m.Sources[0])
+			m.Sources[0].LFS, m.Sources[1].LFS = files(MaxLFS/2), files(MaxLFS/2+1)
+		},
+	} {
+		m := sample()
+		spoil(m)
+		var e *fault.Error
+		if err := m.Check(); !errors.As(err, &e) || e.Field != field || e.Kind != fault.Exhausted {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	m := sample()
+	m.Sources[0].Bases, m.Sources[0].LFS = files(MaxBases), files(MaxLFS)
+	b, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Parse(b); err != nil {
+		t.Errorf("%d bytes: %v", len(b), err)
+	}
+}
+
+func TestFilesOfASource(t *testing.T) {
+	var fields []string
+	for _, f := range sample().Sources[0].Files("sources[0]") {
+		fields = append(fields, f.Field+" "+f.Digest.String()[:13]+" "+f.Name)
+	}
+	want := []string{"sources[0] sha256:3e23e8 widget.bundle", "sources[0].bases[0] sha256:9b79d8 widget.bundle: base 1",
+		"sources[0].lfs[0] sha256:fb02fd widget.bundle: Git LFS object", "sources[0].lfs[1] sha256:e3b0c4 widget.bundle: Git LFS object"}
+	if len(fields) != len(want) {
+		t.Fatalf("%q", fields)
+	}
+	for i := range want {
+		if fields[i][:20] != want[i][:20] || !strings.HasSuffix(fields[i], want[i][strings.LastIndex(want[i], "sha256:")+14:]) {
+			t.Errorf("%q, want %q", fields[i], want[i])
+		}
+	}
 }

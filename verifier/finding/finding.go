@@ -106,14 +106,15 @@ type SignatureEvidence struct {
 
 // SourceEvidence is the identity of one source.
 type SourceEvidence struct {
-	Name    string        `json:"name"`
-	File    digest.Digest `json:"file"`             // of the file as deposited
-	Tree    string        `json:"tree,omitempty"`   // SHA-256 id of the canonical tree: git's, in the SHA-256 object format
-	SWHIDs  []string      `json:"swhids,omitempty"` // SoftWare Hash IDentifiers (ISO/IEC 18670)
-	Commit  string        `json:"commit,omitempty"` // for git
-	Files   int64         `json:"files"`
-	Bytes   int64         `json:"bytes"`
-	Problem string        `json:"problem,omitempty"`
+	Name     string        `json:"name"`
+	File     digest.Digest `json:"file"`               // of the file as deposited
+	Tree     string        `json:"tree,omitempty"`     // SHA-256 id of the canonical tree: git's, in the SHA-256 object format
+	Unpacked string        `json:"unpacked,omitempty"` // that of the files as unpacked, where it is another one
+	SWHIDs   []string      `json:"swhids,omitempty"`   // SoftWare Hash IDentifiers (ISO/IEC 18670)
+	Commit   string        `json:"commit,omitempty"`   // for git
+	Files    int64         `json:"files"`
+	Bytes    int64         `json:"bytes"`
+	Problem  string        `json:"problem,omitempty"`
 }
 
 // EnvironmentEvidence is the identity of the toolchain image.

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/countersign-escrow/countersign/escrow/blob"
-	"github.com/countersign-escrow/countersign/escrow/blob/fs"
+	"github.com/countersign-escrow/countersign/escrow/blob/seal/sealtest"
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/intake"
@@ -22,13 +22,9 @@ var _ rebuild.Materials = Held{}
 
 var acme = resource.Organization{ID: "acme"}
 
-func store(t *testing.T) *fs.Store {
+func store(t *testing.T) blob.Store {
 	t.Helper()
-	s, err := fs.Open(t.TempDir(), make([]byte, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return sealtest.Open(t)
 }
 
 func put(t *testing.T, s blob.Store, content []byte) digest.Digest {
@@ -125,7 +121,7 @@ func TestMaterialsOfWhatIsHeld(t *testing.T) {
 	source := rebuildtest.Layer(t, rebuildtest.File("main.c", 0o644, []byte("int main;")))
 	h := Held{Store: s, Vendor: acme, Scratch: t.TempDir(), Limits: intake.DefaultLimits()}
 	dir := t.TempDir()
-	archive := manifest.Source{Kind: manifest.Archive, Name: "s.tar", Digest: put(t, s, source)}
+	archive := manifest.Source{Kind: manifest.Archive, Name: "s.tar", Digest: put(t, s, source), Size: int64(len(source))}
 	if err := h.Source(t.Context(), archive, dir); err != nil {
 		t.Fatal(err)
 	}

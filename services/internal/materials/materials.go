@@ -8,40 +8,46 @@ import (
 
 	"github.com/countersign-escrow/countersign/escrow/blob"
 	"github.com/countersign-escrow/countersign/escrow/digest"
+	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/intake"
 	"github.com/countersign-escrow/countersign/escrow/manifest"
 	"github.com/countersign-escrow/countersign/escrow/resource"
 )
 
-// Held is what one vendor holds. It implements rebuild.Materials.
+// Held is what one vendor holds of a release. It implements rebuild.Materials.
 type Held struct {
 	Store   blob.Store
 	Vendor  resource.Organization
-	Scratch string // an existing folder for what git makes of a bundle
+	Sources []manifest.Source // of the release: they complete each other
+	Scratch string            // an existing folder for what is made of git bundles
 	Limits  intake.Limits
 }
 
-// OpenSource opens a source as a tree. Whoever closes the tree must close the file after it.
-func (h Held) OpenSource(ctx context.Context, s manifest.Source) (intake.Tree, io.Closer, error) {
-	b, err := h.open(ctx, s.Digest)
+// OpenSource opens one of the sources as a tree.
+func (h Held) OpenSource(ctx context.Context, s manifest.Source) (intake.Tree, error) {
+	r := &intake.Release{Sources: h.Sources, Files: h, Scratch: h.Scratch, Limits: h.Limits}
+	return r.Open(ctx, s)
+}
+
+// OpenFile opens a file of a source. It implements intake.Files.
+func (h Held) OpenFile(ctx context.Context, f manifest.File) (intake.File, error) {
+	b, err := h.open(ctx, f.Digest)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	tree, err := intake.Open(ctx, s.Kind, b, b.Size(), s.Tag, h.Scratch, h.Limits)
-	if err != nil {
+	if b.Size() != f.Size {
 		b.Close()
-		return nil, nil, err
+		return nil, fault.Corruptf(f.Digest.String(), "%s has %d bytes, the manifest says %d", f.Digest, b.Size(), f.Size)
 	}
-	return tree, b, nil
+	return b, nil
 }
 
 // Source unpacks s into the existing folder dir.
 func (h Held) Source(ctx context.Context, s manifest.Source, dir string) error {
-	tree, file, err := h.OpenSource(ctx, s)
+	tree, err := h.OpenSource(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
 	return errors.Join(intake.Unpack(ctx, tree, dir), tree.Close())
 }
 

@@ -15,22 +15,28 @@ import (
 type Materials struct {
 	Cache   *Cache
 	Release resource.Release
-	Scratch string // a folder for what unpacking needs meanwhile
+	Sources []manifest.Source // of the release: they complete each other
+	Scratch string            // a folder for what unpacking needs meanwhile
 	Limits  intake.Limits
 }
 
 // Source unpacks a source into the folder dir.
 func (m *Materials) Source(ctx context.Context, s manifest.Source, dir string) error {
-	f, err := m.Cache.Open(ctx, m.Release, s.Digest, s.Size)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	tree, err := intake.Open(ctx, s.Kind, f, s.Size, s.Tag, m.Scratch, m.Limits)
+	r := &intake.Release{Sources: m.Sources, Files: m, Scratch: m.Scratch, Limits: m.Limits}
+	tree, err := r.Open(ctx, s)
 	if err != nil {
 		return err
 	}
 	return errors.Join(intake.Unpack(ctx, tree, dir), tree.Close())
+}
+
+// OpenFile opens a file of a source. It implements intake.Files.
+func (m *Materials) OpenFile(ctx context.Context, f manifest.File) (intake.File, error) {
+	file, err := m.Cache.Open(ctx, m.Release, f.Digest, f.Size)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 // Artifact opens a shipped file.

@@ -37,6 +37,10 @@ type sourceEntry struct {
 	GitBundle string `yaml:"git-bundle"`
 	Tag       string `yaml:"tag"`
 	Into      string `yaml:"into"`
+
+	CaseSensitive bool        `yaml:"case-sensitive"`
+	Bases         []fileEntry `yaml:"bases"`
+	LFS           lfsEntry    `yaml:"lfs"`
 }
 
 type artifactEntry struct {

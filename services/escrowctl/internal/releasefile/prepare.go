@@ -3,9 +3,7 @@ package releasefile
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -23,7 +21,7 @@ type Deposit struct {
 	Manifest *manifest.Manifest
 	Bytes    []byte        // the manifest exactly as it is signed
 	Digest   digest.Digest // of Bytes
-	Files    []LocalFile   // sources and artifacts
+	Files    []LocalFile   // of sources, then artifacts
 	Image    *imagefile.Image
 }
 
@@ -44,12 +42,13 @@ func (d *Deposit) Close() {
 // Prepare reads every file that the release names and makes the manifest. What is wrong with them comes back as Problems.
 func (f *File) Prepare(ctx context.Context) (*Deposit, error) {
 	c := newCollector(f.path)
-	p := &preparation{File: f, ctx: ctx, problems: c, deposit: new(Deposit)}
+	p := &preparation{File: f, ctx: ctx, problems: c, deposit: new(Deposit), sums: newSums(ctx)}
 	release, err := f.Release()
 	if err != nil {
 		return nil, err
 	}
 	m := &manifest.Manifest{Schema: manifest.Schema, Product: release.Product.String(), Version: release.Version, Recipe: f.recipe()}
+	p.ahead()
 	m.Environment.Image = p.environment()
 	p.sources(m)
 	p.artifacts(m)
@@ -73,6 +72,7 @@ type preparation struct {
 	ctx      context.Context
 	problems *collector
 	deposit  *Deposit
+	sums     *sums
 }
 
 func (p *preparation) problem(field, format string, args ...any) {
@@ -107,21 +107,6 @@ func (p *preparation) environment() digest.Digest {
 	return opened.Digest
 }
 
-func (p *preparation) sources(m *manifest.Manifest) {
-	for i, s := range p.doc.Sources {
-		kind, name, field := manifest.Archive, s.Archive, join(index("sources", i), "archive")
-		if s.GitBundle != "" {
-			kind, name, field = manifest.GitBundle, s.GitBundle, join(index("sources", i), "git-bundle")
-		}
-		into := s.Into
-		if into == "." {
-			into = ""
-		}
-		local := p.hash(field, name)
-		m.Sources = append(m.Sources, manifest.Source{Kind: kind, Name: filepath.Base(name), Digest: local.Digest, Size: local.Size, Tag: s.Tag, Into: into})
-	}
-}
-
 func (p *preparation) artifacts(m *manifest.Manifest) {
 	for i, a := range p.doc.Artifacts {
 		local := p.hash(join(index("artifacts", i), "path"), a.Path)
@@ -140,7 +125,7 @@ func (p *preparation) hash(field, name string) LocalFile {
 		return local
 	}
 	var err error
-	local.Digest, local.Size, err = hashFile(local.Path)
+	local.Digest, local.Size, err = p.sums.of(local.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		p.problem(field, "%s: no such file", name)
@@ -152,24 +137,6 @@ func (p *preparation) hash(field, name string) LocalFile {
 		p.deposit.Files = append(p.deposit.Files, local)
 	}
 	return local
-}
-
-var errNotRegular = errors.New("not a regular file")
-
-func hashFile(name string) (digest.Digest, int64, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return digest.Digest{}, 0, err
-	}
-	if !info.Mode().IsRegular() { // before opening: a pipe would wait for ever
-		return digest.Digest{}, 0, errNotRegular
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return digest.Digest{}, 0, err
-	}
-	defer file.Close()
-	return digest.FromReader(io.Reader(file))
 }
 
 // check asks the manifest itself, and blames the field of the release file from which the wrong one came.

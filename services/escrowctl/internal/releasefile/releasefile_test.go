@@ -1,12 +1,14 @@
 package releasefile
 
 import (
+	"archive/tar"
 	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +115,15 @@ func TestProblems(t *testing.T) {
 		"processes":          {replace("processes: 512", "processes: 1.5"), `:20: recipe.limits.processes: is a number, must be a whole number`},
 		"no process":         {replace("processes: 512", "processes: 0"), `:20: recipe.limits.processes: must be at least 1`},
 		"product":            {replace("organizations/acme/products/widget", "acme/widget"), `:1: product: must have the form organizations/{vendor}/products/{product}`},
+		"base of an archive": {replace("    into: .\n", "    bases: [repo.bundle]\n"), `:4: sources[0]: bases goes with git-bundle, which is missing`},
+		"missing base":       {replace("tag: v1.2.3", "tag: v1.2.3\n    bases: [src.tar.gz, gone.bundle]"), `:8: sources[1].bases[1]: gone.bundle: no such file`},
+		"base twice":         {replace("tag: v1.2.3", "tag: v1.2.3\n    bases: [src.tar.gz, src.tar.gz]"), `:8: sources[1].bases[1].digest: is listed twice`},
+		"base without size":  {replace("tag: v1.2.3", "tag: v1.2.3\n    bases: [{digest: sha256:12}]"), `:8: sources[1].bases[0].size: is missing`},
+		"base's digest":      {replace("tag: v1.2.3", "tag: v1.2.3\n    bases: [{digest: sha256:12, size: 1}]"), `:8: sources[1].bases[0].digest: must be sha256: and 64 lower-case hexadecimal digits`},
+		"bases as text":      {replace("tag: v1.2.3", "tag: v1.2.3\n    bases: src.tar.gz"), `:8: sources[1].bases: is text, must be a list`},
+		"case as text":       {replace("tag: v1.2.3", "tag: v1.2.3\n    case-sensitive: sometimes"), `:8: sources[1].case-sensitive: is text, must be true or false`},
+		"lfs of nonsense":    {replace("tag: v1.2.3", "tag: v1.2.3\n    lfs: dist"), `:6: sources[1].git-bundle: bundle: is no git bundle`},
+		"missing lfs object": {replace("tag: v1.2.3", "tag: v1.2.3\n    lfs: [src.tar.gz, gone]"), `:8: sources[1].lfs[1]: gone: no such file`},
 		"platform":           {replace("linux/amd64", "linux"), `:13: artifacts[0].platform: must be an operating system and an architecture, such as linux/amd64`},
 		"two kinds":          {replace("git-bundle: repo.bundle", "git-bundle: repo.bundle\n    archive: src.tar.gz"), `:6: sources[1]: must have either archive or git-bundle`},
 		"tag for archive":    {replace("    into: .\n", "    tag: x\n"), `:4: sources[0]: tag goes with git-bundle, which is missing`},
@@ -215,8 +226,92 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// packed is a tar archive with a Git LFS pointer to content.
+func packed(t *testing.T, content string) string {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	pointer := fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid %s\nsize %d\n", digest.Of([]byte(content)), len(content))
+	for _, err := range []error{
+		w.WriteHeader(&tar.Header{Name: "large", Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(pointer))}),
+		func() error { _, err := w.Write([]byte(pointer)); return err }(),
+		w.Close(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+func TestFilesBesideTheSource(t *testing.T) {
+	held := digest.Of([]byte("held elsewhere"))
+	in := strings.NewReplacer("    into: .\n", "    lfs: media\n    case-sensitive: true\n",
+		"    tag: v1.2.3\n", "    tag: v1.2.3\n    bases: [old.bundle, {digest: "+held.String()+", size: 14}]\n    lfs: [objects/one]\n").Replace(good)
+	path := lay(t, in)
+	object := digest.Of([]byte("the large file")).Hex()
+	write := func(name, content string) {
+		name = filepath.Join(filepath.Dir(path), name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("src.tar.gz", packed(t, "the large file"))
+	write("old.bundle", "an earlier bundle")
+	write("objects/one", "an object")
+	refused := func(want string) {
+		t.Helper()
+		f, err := Read(path)
+		if err == nil {
+			_, err = f.Prepare(t.Context())
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	refused("sources[0].lfs: ")
+	refused("does not hold sha256:" + object + "; get it with: git lfs fetch")
+	for _, folder := range []string{"media/.git/lfs/objects", "media/lfs/objects", "media/objects", "media"} {
+		name := filepath.Join(folder, object[:2], object[2:4], object)
+		write(name, "the LARGE file")
+		refused(object + ": is damaged")
+		write(name, "the large file")
+		_, d := prepare(t, path)
+		s := d.Manifest.Sources
+		if len(s[0].LFS) != 1 || s[0].LFS[0] != (manifest.File{Digest: digest.Of([]byte("the large file")), Size: 14}) || !s[0].CaseSensitive || s[1].CaseSensitive {
+			t.Errorf("%s: %+v", folder, s[0])
+		}
+		if want := []manifest.File{{Digest: digest.Of([]byte("an earlier bundle")), Size: 17}, {Digest: held, Size: 14}}; !slices.Equal(s[1].Bases, want) || len(s[1].LFS) != 1 {
+			t.Errorf("%s: %+v", folder, s[1])
+		}
+		if len(d.Files) != 6 { // what is held elsewhere is not here to be sent
+			t.Errorf("%s: %d files", folder, len(d.Files))
+		}
+		if err := os.RemoveAll(filepath.Join(filepath.Dir(path), "media")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSourceYAMLReadsBack(t *testing.T) {
+	e := BundleEntry{GitBundle: "repo.bundle", Tag: "1.10", Bases: []string{"a: b.bundle"}, CaseSensitive: true}
+	lines, err := SourceYAML(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, end := strings.Index(good, "sources:"), strings.Index(good, "artifacts:")
+	f, err := Parse("release.yaml", []byte(good[:start]+lines+good[end:]))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, lines)
+	}
+	if s := f.doc.Sources[0]; s.GitBundle != e.GitBundle || s.Tag != e.Tag || s.Bases[0].path != e.Bases[0] || !s.CaseSensitive {
+		t.Errorf("%+v", s)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
+	f.Add([]byte(strings.Replace(good, "tag: v1.2.3", "tag: v1.2.3\n    bases: [&b x, *b, {digest: sha256:12, size: 1}]\n    lfs: [*b]\n    case-sensitive: true", 1)))
+	f.Add([]byte(strings.Replace(good, "into: .", "lfs: {a: b}", 1)))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("product: {? [a] : b}"))
 	f.Add([]byte("recipe: {env: {<<: {a: b}}}"))

@@ -80,6 +80,7 @@ var wanted = map[string]string{
 	"/$defs/size":          "must be a whole number and B, KiB, MiB, GiB or TiB, such as 512MiB",
 	"/properties/product":  "must have the form organizations/{vendor}/products/{product}",
 	"/properties/version":  "must be 1 to 63 of A-Z, a-z, 0-9, '.', '_', '+', '~' and '-', starting with a letter or digit",
+	"/properties/digest":   "must be sha256: and 64 lower-case hexadecimal digits",
 	"/properties/platform": "must be an operating system and an architecture, such as linux/amd64",
 }
 
