@@ -156,8 +156,11 @@ type Release struct {
 	SealTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=seal_time,json=sealTime,proto3" json:"seal_time,omitempty"`
 	// Whether every check and every rebuild that was asked for has ended.
 	ChecksComplete bool `protobuf:"varint,7,opt,name=checks_complete,json=checksComplete,proto3" json:"checks_complete,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Those of its files that were found damaged or missing and were not sent again since, 100 at most. GetRelease and
+	// WatchRelease tell them. FindMissingBlobs counts them as missing, and Write takes them again.
+	DamagedFiles  []*DamagedFile `protobuf:"bytes,8,rep,name=damaged_files,json=damagedFiles,proto3" json:"damaged_files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Release) Reset() {
@@ -239,6 +242,95 @@ func (x *Release) GetChecksComplete() bool {
 	return false
 }
 
+func (x *Release) GetDamagedFiles() []*DamagedFile {
+	if x != nil {
+		return x.DamagedFiles
+	}
+	return nil
+}
+
+// DamagedFile is a file of a release that is not held any more as it was deposited.
+type DamagedFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sha256:{hex} of what was deposited.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// How many bytes it ought to have.
+	Size int64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// What the file is to the release.
+	Role FileRole `protobuf:"varint,3,opt,name=role,proto3,enum=countersign.v1.FileRole" json:"role,omitempty"`
+	// The path of an artifact, the name of a source; else empty.
+	Path string `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
+	// When it was found.
+	FindTime      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=find_time,json=findTime,proto3" json:"find_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DamagedFile) Reset() {
+	*x = DamagedFile{}
+	mi := &file_countersign_v1_deposit_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DamagedFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DamagedFile) ProtoMessage() {}
+
+func (x *DamagedFile) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_deposit_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DamagedFile.ProtoReflect.Descriptor instead.
+func (*DamagedFile) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DamagedFile) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *DamagedFile) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *DamagedFile) GetRole() FileRole {
+	if x != nil {
+		return x.Role
+	}
+	return FileRole_FILE_ROLE_UNSPECIFIED
+}
+
+func (x *DamagedFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *DamagedFile) GetFindTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FindTime
+	}
+	return nil
+}
+
 // Blob is a file by its content.
 type Blob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -252,7 +344,7 @@ type Blob struct {
 
 func (x *Blob) Reset() {
 	*x = Blob{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[2]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +356,7 @@ func (x *Blob) String() string {
 func (*Blob) ProtoMessage() {}
 
 func (x *Blob) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[2]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,7 +369,7 @@ func (x *Blob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blob.ProtoReflect.Descriptor instead.
 func (*Blob) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{2}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Blob) GetDigest() string {
@@ -315,7 +407,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[3]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -327,7 +419,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[3]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -340,7 +432,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{3}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Environment) GetName() string {
@@ -398,7 +490,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[4]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +502,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[4]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +515,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{4}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Signature) GetMediaType() string {
@@ -463,7 +555,7 @@ type AccessRecord struct {
 
 func (x *AccessRecord) Reset() {
 	*x = AccessRecord{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[5]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +567,7 @@ func (x *AccessRecord) String() string {
 func (*AccessRecord) ProtoMessage() {}
 
 func (x *AccessRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[5]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +580,7 @@ func (x *AccessRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecord.ProtoReflect.Descriptor instead.
 func (*AccessRecord) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{5}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AccessRecord) GetSequence() int64 {
@@ -557,7 +649,7 @@ type CreateProductRequest struct {
 
 func (x *CreateProductRequest) Reset() {
 	*x = CreateProductRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[6]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +661,7 @@ func (x *CreateProductRequest) String() string {
 func (*CreateProductRequest) ProtoMessage() {}
 
 func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[6]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +674,7 @@ func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductRequest.ProtoReflect.Descriptor instead.
 func (*CreateProductRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{6}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateProductRequest) GetParent() string {
@@ -624,7 +716,7 @@ type CreateProductResponse struct {
 
 func (x *CreateProductResponse) Reset() {
 	*x = CreateProductResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[7]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +728,7 @@ func (x *CreateProductResponse) String() string {
 func (*CreateProductResponse) ProtoMessage() {}
 
 func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[7]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +741,7 @@ func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductResponse.ProtoReflect.Descriptor instead.
 func (*CreateProductResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{7}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateProductResponse) GetProduct() *Product {
@@ -674,7 +766,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[8]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +778,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[8]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +791,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{8}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListProductsRequest) GetParent() string {
@@ -736,7 +828,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[9]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +840,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[9]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +853,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{9}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -793,7 +885,7 @@ type CreateReleaseRequest struct {
 
 func (x *CreateReleaseRequest) Reset() {
 	*x = CreateReleaseRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[10]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +897,7 @@ func (x *CreateReleaseRequest) String() string {
 func (*CreateReleaseRequest) ProtoMessage() {}
 
 func (x *CreateReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[10]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +910,7 @@ func (x *CreateReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateReleaseRequest.ProtoReflect.Descriptor instead.
 func (*CreateReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{10}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CreateReleaseRequest) GetParent() string {
@@ -853,7 +945,7 @@ type CreateReleaseResponse struct {
 
 func (x *CreateReleaseResponse) Reset() {
 	*x = CreateReleaseResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[11]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +957,7 @@ func (x *CreateReleaseResponse) String() string {
 func (*CreateReleaseResponse) ProtoMessage() {}
 
 func (x *CreateReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[11]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +970,7 @@ func (x *CreateReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateReleaseResponse.ProtoReflect.Descriptor instead.
 func (*CreateReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{11}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateReleaseResponse) GetRelease() *Release {
@@ -899,7 +991,7 @@ type GetReleaseRequest struct {
 
 func (x *GetReleaseRequest) Reset() {
 	*x = GetReleaseRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[12]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1003,7 @@ func (x *GetReleaseRequest) String() string {
 func (*GetReleaseRequest) ProtoMessage() {}
 
 func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[12]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1016,7 @@ func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseRequest.ProtoReflect.Descriptor instead.
 func (*GetReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{12}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetReleaseRequest) GetName() string {
@@ -945,7 +1037,7 @@ type GetReleaseResponse struct {
 
 func (x *GetReleaseResponse) Reset() {
 	*x = GetReleaseResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[13]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1049,7 @@ func (x *GetReleaseResponse) String() string {
 func (*GetReleaseResponse) ProtoMessage() {}
 
 func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[13]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1062,7 @@ func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseResponse.ProtoReflect.Descriptor instead.
 func (*GetReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{13}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetReleaseResponse) GetRelease() *Release {
@@ -995,7 +1087,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[14]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1099,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[14]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1112,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{14}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListReleasesRequest) GetParent() string {
@@ -1057,7 +1149,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[15]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1161,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[15]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1174,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{15}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -1114,7 +1206,7 @@ type CreateEnvironmentRequest struct {
 
 func (x *CreateEnvironmentRequest) Reset() {
 	*x = CreateEnvironmentRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[16]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1218,7 @@ func (x *CreateEnvironmentRequest) String() string {
 func (*CreateEnvironmentRequest) ProtoMessage() {}
 
 func (x *CreateEnvironmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[16]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1231,7 @@ func (x *CreateEnvironmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnvironmentRequest.ProtoReflect.Descriptor instead.
 func (*CreateEnvironmentRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{16}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CreateEnvironmentRequest) GetParent() string {
@@ -1174,7 +1266,7 @@ type CreateEnvironmentResponse struct {
 
 func (x *CreateEnvironmentResponse) Reset() {
 	*x = CreateEnvironmentResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[17]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1278,7 @@ func (x *CreateEnvironmentResponse) String() string {
 func (*CreateEnvironmentResponse) ProtoMessage() {}
 
 func (x *CreateEnvironmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[17]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1291,7 @@ func (x *CreateEnvironmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnvironmentResponse.ProtoReflect.Descriptor instead.
 func (*CreateEnvironmentResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{17}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreateEnvironmentResponse) GetEnvironment() *Environment {
@@ -1220,7 +1312,7 @@ type GetEnvironmentRequest struct {
 
 func (x *GetEnvironmentRequest) Reset() {
 	*x = GetEnvironmentRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[18]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1324,7 @@ func (x *GetEnvironmentRequest) String() string {
 func (*GetEnvironmentRequest) ProtoMessage() {}
 
 func (x *GetEnvironmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[18]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1337,7 @@ func (x *GetEnvironmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnvironmentRequest.ProtoReflect.Descriptor instead.
 func (*GetEnvironmentRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{18}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetEnvironmentRequest) GetName() string {
@@ -1266,7 +1358,7 @@ type GetEnvironmentResponse struct {
 
 func (x *GetEnvironmentResponse) Reset() {
 	*x = GetEnvironmentResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[19]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1370,7 @@ func (x *GetEnvironmentResponse) String() string {
 func (*GetEnvironmentResponse) ProtoMessage() {}
 
 func (x *GetEnvironmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[19]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1383,7 @@ func (x *GetEnvironmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnvironmentResponse.ProtoReflect.Descriptor instead.
 func (*GetEnvironmentResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{19}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetEnvironmentResponse) GetEnvironment() *Environment {
@@ -1316,7 +1408,7 @@ type ListEnvironmentsRequest struct {
 
 func (x *ListEnvironmentsRequest) Reset() {
 	*x = ListEnvironmentsRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[20]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1420,7 @@ func (x *ListEnvironmentsRequest) String() string {
 func (*ListEnvironmentsRequest) ProtoMessage() {}
 
 func (x *ListEnvironmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[20]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1433,7 @@ func (x *ListEnvironmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnvironmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnvironmentsRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{20}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListEnvironmentsRequest) GetParent() string {
@@ -1378,7 +1470,7 @@ type ListEnvironmentsResponse struct {
 
 func (x *ListEnvironmentsResponse) Reset() {
 	*x = ListEnvironmentsResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[21]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1482,7 @@ func (x *ListEnvironmentsResponse) String() string {
 func (*ListEnvironmentsResponse) ProtoMessage() {}
 
 func (x *ListEnvironmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[21]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1495,7 @@ func (x *ListEnvironmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnvironmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnvironmentsResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{21}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListEnvironmentsResponse) GetEnvironments() []*Environment {
@@ -1433,7 +1525,7 @@ type FindMissingBlobsRequest struct {
 
 func (x *FindMissingBlobsRequest) Reset() {
 	*x = FindMissingBlobsRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[22]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1537,7 @@ func (x *FindMissingBlobsRequest) String() string {
 func (*FindMissingBlobsRequest) ProtoMessage() {}
 
 func (x *FindMissingBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[22]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1550,7 @@ func (x *FindMissingBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindMissingBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindMissingBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{22}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FindMissingBlobsRequest) GetParent() string {
@@ -1486,7 +1578,7 @@ type FindMissingBlobsResponse struct {
 
 func (x *FindMissingBlobsResponse) Reset() {
 	*x = FindMissingBlobsResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[23]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1590,7 @@ func (x *FindMissingBlobsResponse) String() string {
 func (*FindMissingBlobsResponse) ProtoMessage() {}
 
 func (x *FindMissingBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[23]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1603,7 @@ func (x *FindMissingBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindMissingBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindMissingBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{23}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FindMissingBlobsResponse) GetMissing() []*Blob {
@@ -1538,7 +1630,7 @@ type WriteRequest struct {
 
 func (x *WriteRequest) Reset() {
 	*x = WriteRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[24]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1642,7 @@ func (x *WriteRequest) String() string {
 func (*WriteRequest) ProtoMessage() {}
 
 func (x *WriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[24]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1655,7 @@ func (x *WriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteRequest.ProtoReflect.Descriptor instead.
 func (*WriteRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{24}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WriteRequest) GetResourceName() string {
@@ -1605,7 +1697,7 @@ type WriteResponse struct {
 
 func (x *WriteResponse) Reset() {
 	*x = WriteResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[25]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1709,7 @@ func (x *WriteResponse) String() string {
 func (*WriteResponse) ProtoMessage() {}
 
 func (x *WriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[25]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1722,7 @@ func (x *WriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteResponse.ProtoReflect.Descriptor instead.
 func (*WriteResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{25}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WriteResponse) GetCommittedSize() int64 {
@@ -1651,7 +1743,7 @@ type QueryWriteStatusRequest struct {
 
 func (x *QueryWriteStatusRequest) Reset() {
 	*x = QueryWriteStatusRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[26]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1755,7 @@ func (x *QueryWriteStatusRequest) String() string {
 func (*QueryWriteStatusRequest) ProtoMessage() {}
 
 func (x *QueryWriteStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[26]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1768,7 @@ func (x *QueryWriteStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryWriteStatusRequest.ProtoReflect.Descriptor instead.
 func (*QueryWriteStatusRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{26}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *QueryWriteStatusRequest) GetResourceName() string {
@@ -1699,7 +1791,7 @@ type QueryWriteStatusResponse struct {
 
 func (x *QueryWriteStatusResponse) Reset() {
 	*x = QueryWriteStatusResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[27]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1803,7 @@ func (x *QueryWriteStatusResponse) String() string {
 func (*QueryWriteStatusResponse) ProtoMessage() {}
 
 func (x *QueryWriteStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[27]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1816,7 @@ func (x *QueryWriteStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryWriteStatusResponse.ProtoReflect.Descriptor instead.
 func (*QueryWriteStatusResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{27}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *QueryWriteStatusResponse) GetCommittedSize() int64 {
@@ -1758,7 +1850,7 @@ type SealReleaseRequest struct {
 
 func (x *SealReleaseRequest) Reset() {
 	*x = SealReleaseRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[28]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1862,7 @@ func (x *SealReleaseRequest) String() string {
 func (*SealReleaseRequest) ProtoMessage() {}
 
 func (x *SealReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[28]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1875,7 @@ func (x *SealReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealReleaseRequest.ProtoReflect.Descriptor instead.
 func (*SealReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{28}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SealReleaseRequest) GetName() string {
@@ -1827,7 +1919,7 @@ type SealReleaseResponse struct {
 
 func (x *SealReleaseResponse) Reset() {
 	*x = SealReleaseResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[29]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +1931,7 @@ func (x *SealReleaseResponse) String() string {
 func (*SealReleaseResponse) ProtoMessage() {}
 
 func (x *SealReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[29]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +1944,7 @@ func (x *SealReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealReleaseResponse.ProtoReflect.Descriptor instead.
 func (*SealReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{29}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SealReleaseResponse) GetRelease() *Release {
@@ -1882,7 +1974,7 @@ type WatchReleaseRequest struct {
 
 func (x *WatchReleaseRequest) Reset() {
 	*x = WatchReleaseRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[30]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +1986,7 @@ func (x *WatchReleaseRequest) String() string {
 func (*WatchReleaseRequest) ProtoMessage() {}
 
 func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[30]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +1999,7 @@ func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*WatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{30}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WatchReleaseRequest) GetName() string {
@@ -1939,7 +2031,7 @@ type WatchReleaseResponse struct {
 
 func (x *WatchReleaseResponse) Reset() {
 	*x = WatchReleaseResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[31]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2043,7 @@ func (x *WatchReleaseResponse) String() string {
 func (*WatchReleaseResponse) ProtoMessage() {}
 
 func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[31]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2056,7 @@ func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*WatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{31}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchReleaseResponse) GetSequence() int64 {
@@ -2003,7 +2095,7 @@ type ListAccessRecordsRequest struct {
 
 func (x *ListAccessRecordsRequest) Reset() {
 	*x = ListAccessRecordsRequest{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[32]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2107,7 @@ func (x *ListAccessRecordsRequest) String() string {
 func (*ListAccessRecordsRequest) ProtoMessage() {}
 
 func (x *ListAccessRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[32]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2120,7 @@ func (x *ListAccessRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{32}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListAccessRecordsRequest) GetParent() string {
@@ -2065,7 +2157,7 @@ type ListAccessRecordsResponse struct {
 
 func (x *ListAccessRecordsResponse) Reset() {
 	*x = ListAccessRecordsResponse{}
-	mi := &file_countersign_v1_deposit_proto_msgTypes[33]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2169,7 @@ func (x *ListAccessRecordsResponse) String() string {
 func (*ListAccessRecordsResponse) ProtoMessage() {}
 
 func (x *ListAccessRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_deposit_proto_msgTypes[33]
+	mi := &file_countersign_v1_deposit_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2182,7 @@ func (x *ListAccessRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{33}
+	return file_countersign_v1_deposit_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListAccessRecordsResponse) GetAccessRecords() []*AccessRecord {
@@ -2111,12 +2203,12 @@ var File_countersign_v1_deposit_proto protoreflect.FileDescriptor
 
 const file_countersign_v1_deposit_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccountersign/v1/deposit.proto\x12\x0ecountersign.v1\x1a\x1ccountersign/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n" +
+	"\x1ccountersign/v1/deposit.proto\x12\x0ecountersign.v1\x1a\x1ccountersign/v1/custody.proto\x1a\x1ccountersign/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n" +
 	"\aProduct\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xb3\x02\n" +
+	"createTime\"\xf5\x02\n" +
 	"\aRelease\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.countersign.v1.ReleaseStateR\x05state\x12'\n" +
@@ -2125,7 +2217,14 @@ const file_countersign_v1_deposit_proto_rawDesc = "" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x127\n" +
 	"\tseal_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bsealTime\x12'\n" +
-	"\x0fchecks_complete\x18\a \x01(\bR\x0echecksComplete\"2\n" +
+	"\x0fchecks_complete\x18\a \x01(\bR\x0echecksComplete\x12@\n" +
+	"\rdamaged_files\x18\b \x03(\v2\x1b.countersign.v1.DamagedFileR\fdamagedFiles\"\xb4\x01\n" +
+	"\vDamagedFile\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12,\n" +
+	"\x04role\x18\x03 \x01(\x0e2\x18.countersign.v1.FileRoleR\x04role\x12\x12\n" +
+	"\x04path\x18\x04 \x01(\tR\x04path\x127\n" +
+	"\tfind_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bfindTime\"2\n" +
 	"\x04Blob\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\"\xc7\x01\n" +
@@ -2282,102 +2381,107 @@ func file_countersign_v1_deposit_proto_rawDescGZIP() []byte {
 }
 
 var file_countersign_v1_deposit_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_countersign_v1_deposit_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_countersign_v1_deposit_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_countersign_v1_deposit_proto_goTypes = []any{
 	(ReleaseState)(0),                 // 0: countersign.v1.ReleaseState
 	(*Product)(nil),                   // 1: countersign.v1.Product
 	(*Release)(nil),                   // 2: countersign.v1.Release
-	(*Blob)(nil),                      // 3: countersign.v1.Blob
-	(*Environment)(nil),               // 4: countersign.v1.Environment
-	(*Signature)(nil),                 // 5: countersign.v1.Signature
-	(*AccessRecord)(nil),              // 6: countersign.v1.AccessRecord
-	(*CreateProductRequest)(nil),      // 7: countersign.v1.CreateProductRequest
-	(*CreateProductResponse)(nil),     // 8: countersign.v1.CreateProductResponse
-	(*ListProductsRequest)(nil),       // 9: countersign.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),      // 10: countersign.v1.ListProductsResponse
-	(*CreateReleaseRequest)(nil),      // 11: countersign.v1.CreateReleaseRequest
-	(*CreateReleaseResponse)(nil),     // 12: countersign.v1.CreateReleaseResponse
-	(*GetReleaseRequest)(nil),         // 13: countersign.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),        // 14: countersign.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),       // 15: countersign.v1.ListReleasesRequest
-	(*ListReleasesResponse)(nil),      // 16: countersign.v1.ListReleasesResponse
-	(*CreateEnvironmentRequest)(nil),  // 17: countersign.v1.CreateEnvironmentRequest
-	(*CreateEnvironmentResponse)(nil), // 18: countersign.v1.CreateEnvironmentResponse
-	(*GetEnvironmentRequest)(nil),     // 19: countersign.v1.GetEnvironmentRequest
-	(*GetEnvironmentResponse)(nil),    // 20: countersign.v1.GetEnvironmentResponse
-	(*ListEnvironmentsRequest)(nil),   // 21: countersign.v1.ListEnvironmentsRequest
-	(*ListEnvironmentsResponse)(nil),  // 22: countersign.v1.ListEnvironmentsResponse
-	(*FindMissingBlobsRequest)(nil),   // 23: countersign.v1.FindMissingBlobsRequest
-	(*FindMissingBlobsResponse)(nil),  // 24: countersign.v1.FindMissingBlobsResponse
-	(*WriteRequest)(nil),              // 25: countersign.v1.WriteRequest
-	(*WriteResponse)(nil),             // 26: countersign.v1.WriteResponse
-	(*QueryWriteStatusRequest)(nil),   // 27: countersign.v1.QueryWriteStatusRequest
-	(*QueryWriteStatusResponse)(nil),  // 28: countersign.v1.QueryWriteStatusResponse
-	(*SealReleaseRequest)(nil),        // 29: countersign.v1.SealReleaseRequest
-	(*SealReleaseResponse)(nil),       // 30: countersign.v1.SealReleaseResponse
-	(*WatchReleaseRequest)(nil),       // 31: countersign.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),      // 32: countersign.v1.WatchReleaseResponse
-	(*ListAccessRecordsRequest)(nil),  // 33: countersign.v1.ListAccessRecordsRequest
-	(*ListAccessRecordsResponse)(nil), // 34: countersign.v1.ListAccessRecordsResponse
-	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
-	(*Finding)(nil),                   // 36: countersign.v1.Finding
+	(*DamagedFile)(nil),               // 3: countersign.v1.DamagedFile
+	(*Blob)(nil),                      // 4: countersign.v1.Blob
+	(*Environment)(nil),               // 5: countersign.v1.Environment
+	(*Signature)(nil),                 // 6: countersign.v1.Signature
+	(*AccessRecord)(nil),              // 7: countersign.v1.AccessRecord
+	(*CreateProductRequest)(nil),      // 8: countersign.v1.CreateProductRequest
+	(*CreateProductResponse)(nil),     // 9: countersign.v1.CreateProductResponse
+	(*ListProductsRequest)(nil),       // 10: countersign.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),      // 11: countersign.v1.ListProductsResponse
+	(*CreateReleaseRequest)(nil),      // 12: countersign.v1.CreateReleaseRequest
+	(*CreateReleaseResponse)(nil),     // 13: countersign.v1.CreateReleaseResponse
+	(*GetReleaseRequest)(nil),         // 14: countersign.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),        // 15: countersign.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),       // 16: countersign.v1.ListReleasesRequest
+	(*ListReleasesResponse)(nil),      // 17: countersign.v1.ListReleasesResponse
+	(*CreateEnvironmentRequest)(nil),  // 18: countersign.v1.CreateEnvironmentRequest
+	(*CreateEnvironmentResponse)(nil), // 19: countersign.v1.CreateEnvironmentResponse
+	(*GetEnvironmentRequest)(nil),     // 20: countersign.v1.GetEnvironmentRequest
+	(*GetEnvironmentResponse)(nil),    // 21: countersign.v1.GetEnvironmentResponse
+	(*ListEnvironmentsRequest)(nil),   // 22: countersign.v1.ListEnvironmentsRequest
+	(*ListEnvironmentsResponse)(nil),  // 23: countersign.v1.ListEnvironmentsResponse
+	(*FindMissingBlobsRequest)(nil),   // 24: countersign.v1.FindMissingBlobsRequest
+	(*FindMissingBlobsResponse)(nil),  // 25: countersign.v1.FindMissingBlobsResponse
+	(*WriteRequest)(nil),              // 26: countersign.v1.WriteRequest
+	(*WriteResponse)(nil),             // 27: countersign.v1.WriteResponse
+	(*QueryWriteStatusRequest)(nil),   // 28: countersign.v1.QueryWriteStatusRequest
+	(*QueryWriteStatusResponse)(nil),  // 29: countersign.v1.QueryWriteStatusResponse
+	(*SealReleaseRequest)(nil),        // 30: countersign.v1.SealReleaseRequest
+	(*SealReleaseResponse)(nil),       // 31: countersign.v1.SealReleaseResponse
+	(*WatchReleaseRequest)(nil),       // 32: countersign.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),      // 33: countersign.v1.WatchReleaseResponse
+	(*ListAccessRecordsRequest)(nil),  // 34: countersign.v1.ListAccessRecordsRequest
+	(*ListAccessRecordsResponse)(nil), // 35: countersign.v1.ListAccessRecordsResponse
+	(*timestamppb.Timestamp)(nil),     // 36: google.protobuf.Timestamp
+	(FileRole)(0),                     // 37: countersign.v1.FileRole
+	(*Finding)(nil),                   // 38: countersign.v1.Finding
 }
 var file_countersign_v1_deposit_proto_depIdxs = []int32{
-	35, // 0: countersign.v1.Product.create_time:type_name -> google.protobuf.Timestamp
+	36, // 0: countersign.v1.Product.create_time:type_name -> google.protobuf.Timestamp
 	0,  // 1: countersign.v1.Release.state:type_name -> countersign.v1.ReleaseState
-	35, // 2: countersign.v1.Release.create_time:type_name -> google.protobuf.Timestamp
-	35, // 3: countersign.v1.Release.seal_time:type_name -> google.protobuf.Timestamp
-	35, // 4: countersign.v1.Environment.create_time:type_name -> google.protobuf.Timestamp
-	35, // 5: countersign.v1.AccessRecord.time:type_name -> google.protobuf.Timestamp
-	1,  // 6: countersign.v1.CreateProductRequest.product:type_name -> countersign.v1.Product
-	1,  // 7: countersign.v1.CreateProductResponse.product:type_name -> countersign.v1.Product
-	1,  // 8: countersign.v1.ListProductsResponse.products:type_name -> countersign.v1.Product
-	2,  // 9: countersign.v1.CreateReleaseResponse.release:type_name -> countersign.v1.Release
-	2,  // 10: countersign.v1.GetReleaseResponse.release:type_name -> countersign.v1.Release
-	2,  // 11: countersign.v1.ListReleasesResponse.releases:type_name -> countersign.v1.Release
-	4,  // 12: countersign.v1.CreateEnvironmentResponse.environment:type_name -> countersign.v1.Environment
-	4,  // 13: countersign.v1.GetEnvironmentResponse.environment:type_name -> countersign.v1.Environment
-	4,  // 14: countersign.v1.ListEnvironmentsResponse.environments:type_name -> countersign.v1.Environment
-	3,  // 15: countersign.v1.FindMissingBlobsRequest.blobs:type_name -> countersign.v1.Blob
-	3,  // 16: countersign.v1.FindMissingBlobsResponse.missing:type_name -> countersign.v1.Blob
-	5,  // 17: countersign.v1.SealReleaseRequest.signatures:type_name -> countersign.v1.Signature
-	2,  // 18: countersign.v1.SealReleaseResponse.release:type_name -> countersign.v1.Release
-	2,  // 19: countersign.v1.WatchReleaseResponse.release:type_name -> countersign.v1.Release
-	36, // 20: countersign.v1.WatchReleaseResponse.finding:type_name -> countersign.v1.Finding
-	6,  // 21: countersign.v1.ListAccessRecordsResponse.access_records:type_name -> countersign.v1.AccessRecord
-	7,  // 22: countersign.v1.DepositService.CreateProduct:input_type -> countersign.v1.CreateProductRequest
-	9,  // 23: countersign.v1.DepositService.ListProducts:input_type -> countersign.v1.ListProductsRequest
-	11, // 24: countersign.v1.DepositService.CreateRelease:input_type -> countersign.v1.CreateReleaseRequest
-	13, // 25: countersign.v1.DepositService.GetRelease:input_type -> countersign.v1.GetReleaseRequest
-	15, // 26: countersign.v1.DepositService.ListReleases:input_type -> countersign.v1.ListReleasesRequest
-	17, // 27: countersign.v1.DepositService.CreateEnvironment:input_type -> countersign.v1.CreateEnvironmentRequest
-	19, // 28: countersign.v1.DepositService.GetEnvironment:input_type -> countersign.v1.GetEnvironmentRequest
-	21, // 29: countersign.v1.DepositService.ListEnvironments:input_type -> countersign.v1.ListEnvironmentsRequest
-	23, // 30: countersign.v1.DepositService.FindMissingBlobs:input_type -> countersign.v1.FindMissingBlobsRequest
-	25, // 31: countersign.v1.DepositService.Write:input_type -> countersign.v1.WriteRequest
-	27, // 32: countersign.v1.DepositService.QueryWriteStatus:input_type -> countersign.v1.QueryWriteStatusRequest
-	29, // 33: countersign.v1.DepositService.SealRelease:input_type -> countersign.v1.SealReleaseRequest
-	31, // 34: countersign.v1.DepositService.WatchRelease:input_type -> countersign.v1.WatchReleaseRequest
-	33, // 35: countersign.v1.DepositService.ListAccessRecords:input_type -> countersign.v1.ListAccessRecordsRequest
-	8,  // 36: countersign.v1.DepositService.CreateProduct:output_type -> countersign.v1.CreateProductResponse
-	10, // 37: countersign.v1.DepositService.ListProducts:output_type -> countersign.v1.ListProductsResponse
-	12, // 38: countersign.v1.DepositService.CreateRelease:output_type -> countersign.v1.CreateReleaseResponse
-	14, // 39: countersign.v1.DepositService.GetRelease:output_type -> countersign.v1.GetReleaseResponse
-	16, // 40: countersign.v1.DepositService.ListReleases:output_type -> countersign.v1.ListReleasesResponse
-	18, // 41: countersign.v1.DepositService.CreateEnvironment:output_type -> countersign.v1.CreateEnvironmentResponse
-	20, // 42: countersign.v1.DepositService.GetEnvironment:output_type -> countersign.v1.GetEnvironmentResponse
-	22, // 43: countersign.v1.DepositService.ListEnvironments:output_type -> countersign.v1.ListEnvironmentsResponse
-	24, // 44: countersign.v1.DepositService.FindMissingBlobs:output_type -> countersign.v1.FindMissingBlobsResponse
-	26, // 45: countersign.v1.DepositService.Write:output_type -> countersign.v1.WriteResponse
-	28, // 46: countersign.v1.DepositService.QueryWriteStatus:output_type -> countersign.v1.QueryWriteStatusResponse
-	30, // 47: countersign.v1.DepositService.SealRelease:output_type -> countersign.v1.SealReleaseResponse
-	32, // 48: countersign.v1.DepositService.WatchRelease:output_type -> countersign.v1.WatchReleaseResponse
-	34, // 49: countersign.v1.DepositService.ListAccessRecords:output_type -> countersign.v1.ListAccessRecordsResponse
-	36, // [36:50] is the sub-list for method output_type
-	22, // [22:36] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	36, // 2: countersign.v1.Release.create_time:type_name -> google.protobuf.Timestamp
+	36, // 3: countersign.v1.Release.seal_time:type_name -> google.protobuf.Timestamp
+	3,  // 4: countersign.v1.Release.damaged_files:type_name -> countersign.v1.DamagedFile
+	37, // 5: countersign.v1.DamagedFile.role:type_name -> countersign.v1.FileRole
+	36, // 6: countersign.v1.DamagedFile.find_time:type_name -> google.protobuf.Timestamp
+	36, // 7: countersign.v1.Environment.create_time:type_name -> google.protobuf.Timestamp
+	36, // 8: countersign.v1.AccessRecord.time:type_name -> google.protobuf.Timestamp
+	1,  // 9: countersign.v1.CreateProductRequest.product:type_name -> countersign.v1.Product
+	1,  // 10: countersign.v1.CreateProductResponse.product:type_name -> countersign.v1.Product
+	1,  // 11: countersign.v1.ListProductsResponse.products:type_name -> countersign.v1.Product
+	2,  // 12: countersign.v1.CreateReleaseResponse.release:type_name -> countersign.v1.Release
+	2,  // 13: countersign.v1.GetReleaseResponse.release:type_name -> countersign.v1.Release
+	2,  // 14: countersign.v1.ListReleasesResponse.releases:type_name -> countersign.v1.Release
+	5,  // 15: countersign.v1.CreateEnvironmentResponse.environment:type_name -> countersign.v1.Environment
+	5,  // 16: countersign.v1.GetEnvironmentResponse.environment:type_name -> countersign.v1.Environment
+	5,  // 17: countersign.v1.ListEnvironmentsResponse.environments:type_name -> countersign.v1.Environment
+	4,  // 18: countersign.v1.FindMissingBlobsRequest.blobs:type_name -> countersign.v1.Blob
+	4,  // 19: countersign.v1.FindMissingBlobsResponse.missing:type_name -> countersign.v1.Blob
+	6,  // 20: countersign.v1.SealReleaseRequest.signatures:type_name -> countersign.v1.Signature
+	2,  // 21: countersign.v1.SealReleaseResponse.release:type_name -> countersign.v1.Release
+	2,  // 22: countersign.v1.WatchReleaseResponse.release:type_name -> countersign.v1.Release
+	38, // 23: countersign.v1.WatchReleaseResponse.finding:type_name -> countersign.v1.Finding
+	7,  // 24: countersign.v1.ListAccessRecordsResponse.access_records:type_name -> countersign.v1.AccessRecord
+	8,  // 25: countersign.v1.DepositService.CreateProduct:input_type -> countersign.v1.CreateProductRequest
+	10, // 26: countersign.v1.DepositService.ListProducts:input_type -> countersign.v1.ListProductsRequest
+	12, // 27: countersign.v1.DepositService.CreateRelease:input_type -> countersign.v1.CreateReleaseRequest
+	14, // 28: countersign.v1.DepositService.GetRelease:input_type -> countersign.v1.GetReleaseRequest
+	16, // 29: countersign.v1.DepositService.ListReleases:input_type -> countersign.v1.ListReleasesRequest
+	18, // 30: countersign.v1.DepositService.CreateEnvironment:input_type -> countersign.v1.CreateEnvironmentRequest
+	20, // 31: countersign.v1.DepositService.GetEnvironment:input_type -> countersign.v1.GetEnvironmentRequest
+	22, // 32: countersign.v1.DepositService.ListEnvironments:input_type -> countersign.v1.ListEnvironmentsRequest
+	24, // 33: countersign.v1.DepositService.FindMissingBlobs:input_type -> countersign.v1.FindMissingBlobsRequest
+	26, // 34: countersign.v1.DepositService.Write:input_type -> countersign.v1.WriteRequest
+	28, // 35: countersign.v1.DepositService.QueryWriteStatus:input_type -> countersign.v1.QueryWriteStatusRequest
+	30, // 36: countersign.v1.DepositService.SealRelease:input_type -> countersign.v1.SealReleaseRequest
+	32, // 37: countersign.v1.DepositService.WatchRelease:input_type -> countersign.v1.WatchReleaseRequest
+	34, // 38: countersign.v1.DepositService.ListAccessRecords:input_type -> countersign.v1.ListAccessRecordsRequest
+	9,  // 39: countersign.v1.DepositService.CreateProduct:output_type -> countersign.v1.CreateProductResponse
+	11, // 40: countersign.v1.DepositService.ListProducts:output_type -> countersign.v1.ListProductsResponse
+	13, // 41: countersign.v1.DepositService.CreateRelease:output_type -> countersign.v1.CreateReleaseResponse
+	15, // 42: countersign.v1.DepositService.GetRelease:output_type -> countersign.v1.GetReleaseResponse
+	17, // 43: countersign.v1.DepositService.ListReleases:output_type -> countersign.v1.ListReleasesResponse
+	19, // 44: countersign.v1.DepositService.CreateEnvironment:output_type -> countersign.v1.CreateEnvironmentResponse
+	21, // 45: countersign.v1.DepositService.GetEnvironment:output_type -> countersign.v1.GetEnvironmentResponse
+	23, // 46: countersign.v1.DepositService.ListEnvironments:output_type -> countersign.v1.ListEnvironmentsResponse
+	25, // 47: countersign.v1.DepositService.FindMissingBlobs:output_type -> countersign.v1.FindMissingBlobsResponse
+	27, // 48: countersign.v1.DepositService.Write:output_type -> countersign.v1.WriteResponse
+	29, // 49: countersign.v1.DepositService.QueryWriteStatus:output_type -> countersign.v1.QueryWriteStatusResponse
+	31, // 50: countersign.v1.DepositService.SealRelease:output_type -> countersign.v1.SealReleaseResponse
+	33, // 51: countersign.v1.DepositService.WatchRelease:output_type -> countersign.v1.WatchReleaseResponse
+	35, // 52: countersign.v1.DepositService.ListAccessRecords:output_type -> countersign.v1.ListAccessRecordsResponse
+	39, // [39:53] is the sub-list for method output_type
+	25, // [25:39] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_countersign_v1_deposit_proto_init() }
@@ -2385,6 +2489,7 @@ func file_countersign_v1_deposit_proto_init() {
 	if File_countersign_v1_deposit_proto != nil {
 		return
 	}
+	file_countersign_v1_custody_proto_init()
 	file_countersign_v1_finding_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2392,7 +2497,7 @@ func file_countersign_v1_deposit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_countersign_v1_deposit_proto_rawDesc), len(file_countersign_v1_deposit_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

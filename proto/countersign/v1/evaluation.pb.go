@@ -1245,6 +1245,107 @@ func (x *ListFindingsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// GetSealedReleaseRequest is the request of GetSealedRelease.
+type GetSealedReleaseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{o}/products/{p}/releases/{r}.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSealedReleaseRequest) Reset() {
+	*x = GetSealedReleaseRequest{}
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSealedReleaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSealedReleaseRequest) ProtoMessage() {}
+
+func (x *GetSealedReleaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSealedReleaseRequest.ProtoReflect.Descriptor instead.
+func (*GetSealedReleaseRequest) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetSealedReleaseRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// GetSealedReleaseResponse is the response of GetSealedRelease.
+type GetSealedReleaseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release, SEALED.
+	Release *Release `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The signatures over its manifest, as the vendor sent them.
+	Signatures    []*Signature `protobuf:"bytes,2,rep,name=signatures,proto3" json:"signatures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSealedReleaseResponse) Reset() {
+	*x = GetSealedReleaseResponse{}
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSealedReleaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSealedReleaseResponse) ProtoMessage() {}
+
+func (x *GetSealedReleaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSealedReleaseResponse.ProtoReflect.Descriptor instead.
+func (*GetSealedReleaseResponse) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetSealedReleaseResponse) GetRelease() *Release {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *GetSealedReleaseResponse) GetSignatures() []*Signature {
+	if x != nil {
+		return x.Signatures
+	}
+	return nil
+}
+
 // ReadBlobRequest is the request of ReadBlob.
 type ReadBlobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1262,7 +1363,7 @@ type ReadBlobRequest struct {
 
 func (x *ReadBlobRequest) Reset() {
 	*x = ReadBlobRequest{}
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[19]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1375,7 @@ func (x *ReadBlobRequest) String() string {
 func (*ReadBlobRequest) ProtoMessage() {}
 
 func (x *ReadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[19]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1388,7 @@ func (x *ReadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBlobRequest.ProtoReflect.Descriptor instead.
 func (*ReadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{19}
+	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReadBlobRequest) GetRelease() string {
@@ -1329,7 +1430,7 @@ type ReadBlobResponse struct {
 
 func (x *ReadBlobResponse) Reset() {
 	*x = ReadBlobResponse{}
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[20]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1442,7 @@ func (x *ReadBlobResponse) String() string {
 func (*ReadBlobResponse) ProtoMessage() {}
 
 func (x *ReadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[20]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1455,7 @@ func (x *ReadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBlobResponse.ProtoReflect.Descriptor instead.
 func (*ReadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{20}
+	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReadBlobResponse) GetData() []byte {
@@ -1375,7 +1476,7 @@ type LookupArtifactRequest struct {
 
 func (x *LookupArtifactRequest) Reset() {
 	*x = LookupArtifactRequest{}
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[21]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1488,7 @@ func (x *LookupArtifactRequest) String() string {
 func (*LookupArtifactRequest) ProtoMessage() {}
 
 func (x *LookupArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[21]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1501,7 @@ func (x *LookupArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupArtifactRequest.ProtoReflect.Descriptor instead.
 func (*LookupArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{21}
+	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LookupArtifactRequest) GetDigest() string {
@@ -1425,7 +1526,7 @@ type ArtifactMatch struct {
 
 func (x *ArtifactMatch) Reset() {
 	*x = ArtifactMatch{}
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[22]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1538,7 @@ func (x *ArtifactMatch) String() string {
 func (*ArtifactMatch) ProtoMessage() {}
 
 func (x *ArtifactMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[22]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1551,7 @@ func (x *ArtifactMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactMatch.ProtoReflect.Descriptor instead.
 func (*ArtifactMatch) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{22}
+	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ArtifactMatch) GetRelease() string {
@@ -1485,7 +1586,7 @@ type LookupArtifactResponse struct {
 
 func (x *LookupArtifactResponse) Reset() {
 	*x = LookupArtifactResponse{}
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[23]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1598,7 @@ func (x *LookupArtifactResponse) String() string {
 func (*LookupArtifactResponse) ProtoMessage() {}
 
 func (x *LookupArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_evaluation_proto_msgTypes[23]
+	mi := &file_countersign_v1_evaluation_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1611,7 @@ func (x *LookupArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupArtifactResponse.ProtoReflect.Descriptor instead.
 func (*LookupArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{23}
+	return file_countersign_v1_evaluation_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LookupArtifactResponse) GetMatches() []*ArtifactMatch {
@@ -1524,7 +1625,7 @@ var File_countersign_v1_evaluation_proto protoreflect.FileDescriptor
 
 const file_countersign_v1_evaluation_proto_rawDesc = "" +
 	"\n" +
-	"\x1fcountersign/v1/evaluation.proto\x12\x0ecountersign.v1\x1a\x1ccountersign/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n" +
+	"\x1fcountersign/v1/evaluation.proto\x12\x0ecountersign.v1\x1a\x1ccountersign/v1/deposit.proto\x1a\x1ccountersign/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n" +
 	"\x06Policy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x16\n" +
@@ -1604,7 +1705,14 @@ const file_countersign_v1_evaluation_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"s\n" +
 	"\x14ListFindingsResponse\x123\n" +
 	"\bfindings\x18\x01 \x03(\v2\x17.countersign.v1.FindingR\bfindings\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x83\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"-\n" +
+	"\x17GetSealedReleaseRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x88\x01\n" +
+	"\x18GetSealedReleaseResponse\x121\n" +
+	"\arelease\x18\x01 \x01(\v2\x17.countersign.v1.ReleaseR\arelease\x129\n" +
+	"\n" +
+	"signatures\x18\x02 \x03(\v2\x19.countersign.v1.SignatureR\n" +
+	"signatures\"\x83\x01\n" +
 	"\x0fReadBlobRequest\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1f\n" +
@@ -1627,7 +1735,7 @@ const file_countersign_v1_evaluation_proto_rawDesc = "" +
 	"\x11DECISION_ACCEPTED\x10\x01\x12\x15\n" +
 	"\x11DECISION_REJECTED\x10\x02\x12\x14\n" +
 	"\x10DECISION_PENDING\x10\x03\x12\x19\n" +
-	"\x15DECISION_INCONCLUSIVE\x10\x042\xfb\x06\n" +
+	"\x15DECISION_INCONCLUSIVE\x10\x042\xe2\a\n" +
 	"\x11EvaluationService\x12P\n" +
 	"\tSetPolicy\x12 .countersign.v1.SetPolicyRequest\x1a!.countersign.v1.SetPolicyResponse\x12S\n" +
 	"\n" +
@@ -1637,7 +1745,8 @@ const file_countersign_v1_evaluation_proto_rawDesc = "" +
 	"\tGetReport\x12 .countersign.v1.GetReportRequest\x1a!.countersign.v1.GetReportResponse\x12V\n" +
 	"\vListReports\x12\".countersign.v1.ListReportsRequest\x1a#.countersign.v1.ListReportsResponse\x12[\n" +
 	"\fWatchReports\x12#.countersign.v1.WatchReportsRequest\x1a$.countersign.v1.WatchReportsResponse0\x01\x12Y\n" +
-	"\fListFindings\x12#.countersign.v1.ListFindingsRequest\x1a$.countersign.v1.ListFindingsResponse\x12O\n" +
+	"\fListFindings\x12#.countersign.v1.ListFindingsRequest\x1a$.countersign.v1.ListFindingsResponse\x12e\n" +
+	"\x10GetSealedRelease\x12'.countersign.v1.GetSealedReleaseRequest\x1a(.countersign.v1.GetSealedReleaseResponse\x12O\n" +
 	"\bReadBlob\x12\x1f.countersign.v1.ReadBlobRequest\x1a .countersign.v1.ReadBlobResponse0\x01\x12_\n" +
 	"\x0eLookupArtifact\x12%.countersign.v1.LookupArtifactRequest\x1a&.countersign.v1.LookupArtifactResponseBNZLgithub.com/countersign-escrow/countersign/proto/countersign/v1;countersignv1b\x06proto3"
 
@@ -1654,42 +1763,46 @@ func file_countersign_v1_evaluation_proto_rawDescGZIP() []byte {
 }
 
 var file_countersign_v1_evaluation_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_countersign_v1_evaluation_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_countersign_v1_evaluation_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_countersign_v1_evaluation_proto_goTypes = []any{
-	(Decision)(0),                  // 0: countersign.v1.Decision
-	(*Policy)(nil),                 // 1: countersign.v1.Policy
-	(*RuleResult)(nil),             // 2: countersign.v1.RuleResult
-	(*Report)(nil),                 // 3: countersign.v1.Report
-	(*SetPolicyRequest)(nil),       // 4: countersign.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),      // 5: countersign.v1.SetPolicyResponse
-	(*TestPolicyRequest)(nil),      // 6: countersign.v1.TestPolicyRequest
-	(*TestPolicyResponse)(nil),     // 7: countersign.v1.TestPolicyResponse
-	(*GetPolicyRequest)(nil),       // 8: countersign.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),      // 9: countersign.v1.GetPolicyResponse
-	(*ListPoliciesRequest)(nil),    // 10: countersign.v1.ListPoliciesRequest
-	(*ListPoliciesResponse)(nil),   // 11: countersign.v1.ListPoliciesResponse
-	(*GetReportRequest)(nil),       // 12: countersign.v1.GetReportRequest
-	(*GetReportResponse)(nil),      // 13: countersign.v1.GetReportResponse
-	(*ListReportsRequest)(nil),     // 14: countersign.v1.ListReportsRequest
-	(*ListReportsResponse)(nil),    // 15: countersign.v1.ListReportsResponse
-	(*WatchReportsRequest)(nil),    // 16: countersign.v1.WatchReportsRequest
-	(*WatchReportsResponse)(nil),   // 17: countersign.v1.WatchReportsResponse
-	(*ListFindingsRequest)(nil),    // 18: countersign.v1.ListFindingsRequest
-	(*ListFindingsResponse)(nil),   // 19: countersign.v1.ListFindingsResponse
-	(*ReadBlobRequest)(nil),        // 20: countersign.v1.ReadBlobRequest
-	(*ReadBlobResponse)(nil),       // 21: countersign.v1.ReadBlobResponse
-	(*LookupArtifactRequest)(nil),  // 22: countersign.v1.LookupArtifactRequest
-	(*ArtifactMatch)(nil),          // 23: countersign.v1.ArtifactMatch
-	(*LookupArtifactResponse)(nil), // 24: countersign.v1.LookupArtifactResponse
-	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
-	(*Finding)(nil),                // 26: countersign.v1.Finding
+	(Decision)(0),                    // 0: countersign.v1.Decision
+	(*Policy)(nil),                   // 1: countersign.v1.Policy
+	(*RuleResult)(nil),               // 2: countersign.v1.RuleResult
+	(*Report)(nil),                   // 3: countersign.v1.Report
+	(*SetPolicyRequest)(nil),         // 4: countersign.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),        // 5: countersign.v1.SetPolicyResponse
+	(*TestPolicyRequest)(nil),        // 6: countersign.v1.TestPolicyRequest
+	(*TestPolicyResponse)(nil),       // 7: countersign.v1.TestPolicyResponse
+	(*GetPolicyRequest)(nil),         // 8: countersign.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),        // 9: countersign.v1.GetPolicyResponse
+	(*ListPoliciesRequest)(nil),      // 10: countersign.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),     // 11: countersign.v1.ListPoliciesResponse
+	(*GetReportRequest)(nil),         // 12: countersign.v1.GetReportRequest
+	(*GetReportResponse)(nil),        // 13: countersign.v1.GetReportResponse
+	(*ListReportsRequest)(nil),       // 14: countersign.v1.ListReportsRequest
+	(*ListReportsResponse)(nil),      // 15: countersign.v1.ListReportsResponse
+	(*WatchReportsRequest)(nil),      // 16: countersign.v1.WatchReportsRequest
+	(*WatchReportsResponse)(nil),     // 17: countersign.v1.WatchReportsResponse
+	(*ListFindingsRequest)(nil),      // 18: countersign.v1.ListFindingsRequest
+	(*ListFindingsResponse)(nil),     // 19: countersign.v1.ListFindingsResponse
+	(*GetSealedReleaseRequest)(nil),  // 20: countersign.v1.GetSealedReleaseRequest
+	(*GetSealedReleaseResponse)(nil), // 21: countersign.v1.GetSealedReleaseResponse
+	(*ReadBlobRequest)(nil),          // 22: countersign.v1.ReadBlobRequest
+	(*ReadBlobResponse)(nil),         // 23: countersign.v1.ReadBlobResponse
+	(*LookupArtifactRequest)(nil),    // 24: countersign.v1.LookupArtifactRequest
+	(*ArtifactMatch)(nil),            // 25: countersign.v1.ArtifactMatch
+	(*LookupArtifactResponse)(nil),   // 26: countersign.v1.LookupArtifactResponse
+	(*timestamppb.Timestamp)(nil),    // 27: google.protobuf.Timestamp
+	(*Finding)(nil),                  // 28: countersign.v1.Finding
+	(*Release)(nil),                  // 29: countersign.v1.Release
+	(*Signature)(nil),                // 30: countersign.v1.Signature
 }
 var file_countersign_v1_evaluation_proto_depIdxs = []int32{
-	25, // 0: countersign.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
+	27, // 0: countersign.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
 	0,  // 1: countersign.v1.RuleResult.decision:type_name -> countersign.v1.Decision
 	0,  // 2: countersign.v1.Report.decision:type_name -> countersign.v1.Decision
 	2,  // 3: countersign.v1.Report.rules:type_name -> countersign.v1.RuleResult
-	25, // 4: countersign.v1.Report.create_time:type_name -> google.protobuf.Timestamp
+	27, // 4: countersign.v1.Report.create_time:type_name -> google.protobuf.Timestamp
 	1,  // 5: countersign.v1.SetPolicyResponse.policy:type_name -> countersign.v1.Policy
 	3,  // 6: countersign.v1.TestPolicyResponse.report:type_name -> countersign.v1.Report
 	1,  // 7: countersign.v1.GetPolicyResponse.policy:type_name -> countersign.v1.Policy
@@ -1697,34 +1810,38 @@ var file_countersign_v1_evaluation_proto_depIdxs = []int32{
 	3,  // 9: countersign.v1.GetReportResponse.report:type_name -> countersign.v1.Report
 	3,  // 10: countersign.v1.ListReportsResponse.reports:type_name -> countersign.v1.Report
 	3,  // 11: countersign.v1.WatchReportsResponse.report:type_name -> countersign.v1.Report
-	26, // 12: countersign.v1.ListFindingsResponse.findings:type_name -> countersign.v1.Finding
-	3,  // 13: countersign.v1.ArtifactMatch.report:type_name -> countersign.v1.Report
-	23, // 14: countersign.v1.LookupArtifactResponse.matches:type_name -> countersign.v1.ArtifactMatch
-	4,  // 15: countersign.v1.EvaluationService.SetPolicy:input_type -> countersign.v1.SetPolicyRequest
-	6,  // 16: countersign.v1.EvaluationService.TestPolicy:input_type -> countersign.v1.TestPolicyRequest
-	8,  // 17: countersign.v1.EvaluationService.GetPolicy:input_type -> countersign.v1.GetPolicyRequest
-	10, // 18: countersign.v1.EvaluationService.ListPolicies:input_type -> countersign.v1.ListPoliciesRequest
-	12, // 19: countersign.v1.EvaluationService.GetReport:input_type -> countersign.v1.GetReportRequest
-	14, // 20: countersign.v1.EvaluationService.ListReports:input_type -> countersign.v1.ListReportsRequest
-	16, // 21: countersign.v1.EvaluationService.WatchReports:input_type -> countersign.v1.WatchReportsRequest
-	18, // 22: countersign.v1.EvaluationService.ListFindings:input_type -> countersign.v1.ListFindingsRequest
-	20, // 23: countersign.v1.EvaluationService.ReadBlob:input_type -> countersign.v1.ReadBlobRequest
-	22, // 24: countersign.v1.EvaluationService.LookupArtifact:input_type -> countersign.v1.LookupArtifactRequest
-	5,  // 25: countersign.v1.EvaluationService.SetPolicy:output_type -> countersign.v1.SetPolicyResponse
-	7,  // 26: countersign.v1.EvaluationService.TestPolicy:output_type -> countersign.v1.TestPolicyResponse
-	9,  // 27: countersign.v1.EvaluationService.GetPolicy:output_type -> countersign.v1.GetPolicyResponse
-	11, // 28: countersign.v1.EvaluationService.ListPolicies:output_type -> countersign.v1.ListPoliciesResponse
-	13, // 29: countersign.v1.EvaluationService.GetReport:output_type -> countersign.v1.GetReportResponse
-	15, // 30: countersign.v1.EvaluationService.ListReports:output_type -> countersign.v1.ListReportsResponse
-	17, // 31: countersign.v1.EvaluationService.WatchReports:output_type -> countersign.v1.WatchReportsResponse
-	19, // 32: countersign.v1.EvaluationService.ListFindings:output_type -> countersign.v1.ListFindingsResponse
-	21, // 33: countersign.v1.EvaluationService.ReadBlob:output_type -> countersign.v1.ReadBlobResponse
-	24, // 34: countersign.v1.EvaluationService.LookupArtifact:output_type -> countersign.v1.LookupArtifactResponse
-	25, // [25:35] is the sub-list for method output_type
-	15, // [15:25] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	28, // 12: countersign.v1.ListFindingsResponse.findings:type_name -> countersign.v1.Finding
+	29, // 13: countersign.v1.GetSealedReleaseResponse.release:type_name -> countersign.v1.Release
+	30, // 14: countersign.v1.GetSealedReleaseResponse.signatures:type_name -> countersign.v1.Signature
+	3,  // 15: countersign.v1.ArtifactMatch.report:type_name -> countersign.v1.Report
+	25, // 16: countersign.v1.LookupArtifactResponse.matches:type_name -> countersign.v1.ArtifactMatch
+	4,  // 17: countersign.v1.EvaluationService.SetPolicy:input_type -> countersign.v1.SetPolicyRequest
+	6,  // 18: countersign.v1.EvaluationService.TestPolicy:input_type -> countersign.v1.TestPolicyRequest
+	8,  // 19: countersign.v1.EvaluationService.GetPolicy:input_type -> countersign.v1.GetPolicyRequest
+	10, // 20: countersign.v1.EvaluationService.ListPolicies:input_type -> countersign.v1.ListPoliciesRequest
+	12, // 21: countersign.v1.EvaluationService.GetReport:input_type -> countersign.v1.GetReportRequest
+	14, // 22: countersign.v1.EvaluationService.ListReports:input_type -> countersign.v1.ListReportsRequest
+	16, // 23: countersign.v1.EvaluationService.WatchReports:input_type -> countersign.v1.WatchReportsRequest
+	18, // 24: countersign.v1.EvaluationService.ListFindings:input_type -> countersign.v1.ListFindingsRequest
+	20, // 25: countersign.v1.EvaluationService.GetSealedRelease:input_type -> countersign.v1.GetSealedReleaseRequest
+	22, // 26: countersign.v1.EvaluationService.ReadBlob:input_type -> countersign.v1.ReadBlobRequest
+	24, // 27: countersign.v1.EvaluationService.LookupArtifact:input_type -> countersign.v1.LookupArtifactRequest
+	5,  // 28: countersign.v1.EvaluationService.SetPolicy:output_type -> countersign.v1.SetPolicyResponse
+	7,  // 29: countersign.v1.EvaluationService.TestPolicy:output_type -> countersign.v1.TestPolicyResponse
+	9,  // 30: countersign.v1.EvaluationService.GetPolicy:output_type -> countersign.v1.GetPolicyResponse
+	11, // 31: countersign.v1.EvaluationService.ListPolicies:output_type -> countersign.v1.ListPoliciesResponse
+	13, // 32: countersign.v1.EvaluationService.GetReport:output_type -> countersign.v1.GetReportResponse
+	15, // 33: countersign.v1.EvaluationService.ListReports:output_type -> countersign.v1.ListReportsResponse
+	17, // 34: countersign.v1.EvaluationService.WatchReports:output_type -> countersign.v1.WatchReportsResponse
+	19, // 35: countersign.v1.EvaluationService.ListFindings:output_type -> countersign.v1.ListFindingsResponse
+	21, // 36: countersign.v1.EvaluationService.GetSealedRelease:output_type -> countersign.v1.GetSealedReleaseResponse
+	23, // 37: countersign.v1.EvaluationService.ReadBlob:output_type -> countersign.v1.ReadBlobResponse
+	26, // 38: countersign.v1.EvaluationService.LookupArtifact:output_type -> countersign.v1.LookupArtifactResponse
+	28, // [28:39] is the sub-list for method output_type
+	17, // [17:28] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_countersign_v1_evaluation_proto_init() }
@@ -1732,6 +1849,7 @@ func file_countersign_v1_evaluation_proto_init() {
 	if File_countersign_v1_evaluation_proto != nil {
 		return
 	}
+	file_countersign_v1_deposit_proto_init()
 	file_countersign_v1_finding_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1739,7 +1857,7 @@ func file_countersign_v1_evaluation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_countersign_v1_evaluation_proto_rawDesc), len(file_countersign_v1_evaluation_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

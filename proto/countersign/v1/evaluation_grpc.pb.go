@@ -19,16 +19,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EvaluationService_SetPolicy_FullMethodName      = "/countersign.v1.EvaluationService/SetPolicy"
-	EvaluationService_TestPolicy_FullMethodName     = "/countersign.v1.EvaluationService/TestPolicy"
-	EvaluationService_GetPolicy_FullMethodName      = "/countersign.v1.EvaluationService/GetPolicy"
-	EvaluationService_ListPolicies_FullMethodName   = "/countersign.v1.EvaluationService/ListPolicies"
-	EvaluationService_GetReport_FullMethodName      = "/countersign.v1.EvaluationService/GetReport"
-	EvaluationService_ListReports_FullMethodName    = "/countersign.v1.EvaluationService/ListReports"
-	EvaluationService_WatchReports_FullMethodName   = "/countersign.v1.EvaluationService/WatchReports"
-	EvaluationService_ListFindings_FullMethodName   = "/countersign.v1.EvaluationService/ListFindings"
-	EvaluationService_ReadBlob_FullMethodName       = "/countersign.v1.EvaluationService/ReadBlob"
-	EvaluationService_LookupArtifact_FullMethodName = "/countersign.v1.EvaluationService/LookupArtifact"
+	EvaluationService_SetPolicy_FullMethodName        = "/countersign.v1.EvaluationService/SetPolicy"
+	EvaluationService_TestPolicy_FullMethodName       = "/countersign.v1.EvaluationService/TestPolicy"
+	EvaluationService_GetPolicy_FullMethodName        = "/countersign.v1.EvaluationService/GetPolicy"
+	EvaluationService_ListPolicies_FullMethodName     = "/countersign.v1.EvaluationService/ListPolicies"
+	EvaluationService_GetReport_FullMethodName        = "/countersign.v1.EvaluationService/GetReport"
+	EvaluationService_ListReports_FullMethodName      = "/countersign.v1.EvaluationService/ListReports"
+	EvaluationService_WatchReports_FullMethodName     = "/countersign.v1.EvaluationService/WatchReports"
+	EvaluationService_ListFindings_FullMethodName     = "/countersign.v1.EvaluationService/ListFindings"
+	EvaluationService_GetSealedRelease_FullMethodName = "/countersign.v1.EvaluationService/GetSealedRelease"
+	EvaluationService_ReadBlob_FullMethodName         = "/countersign.v1.EvaluationService/ReadBlob"
+	EvaluationService_LookupArtifact_FullMethodName   = "/countersign.v1.EvaluationService/LookupArtifact"
 )
 
 // EvaluationServiceClient is the client API for EvaluationService service.
@@ -53,6 +54,9 @@ type EvaluationServiceClient interface {
 	WatchReports(ctx context.Context, in *WatchReportsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchReportsResponse], error)
 	// ListFindings lists the findings about a release, oldest first. For its vendor and for whoever has a live grant.
 	ListFindings(ctx context.Context, in *ListFindingsRequest, opts ...grpc.CallOption) (*ListFindingsResponse, error)
+	// GetSealedRelease returns a sealed release with the signatures over its manifest. For its vendor and for whoever has a live
+	// grant. What files it has is told by the manifest, which ReadBlob gives by its digest.
+	GetSealedRelease(ctx context.Context, in *GetSealedReleaseRequest, opts ...grpc.CallOption) (*GetSealedReleaseResponse, error)
 	// ReadBlob streams a range of a file of a release. The grant is checked again while it streams.
 	ReadBlob(ctx context.Context, in *ReadBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBlobResponse], error)
 	// LookupArtifact tells which releases, of those the caller may see, ship a file.
@@ -156,6 +160,16 @@ func (c *evaluationServiceClient) ListFindings(ctx context.Context, in *ListFind
 	return out, nil
 }
 
+func (c *evaluationServiceClient) GetSealedRelease(ctx context.Context, in *GetSealedReleaseRequest, opts ...grpc.CallOption) (*GetSealedReleaseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSealedReleaseResponse)
+	err := c.cc.Invoke(ctx, EvaluationService_GetSealedRelease_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *evaluationServiceClient) ReadBlob(ctx context.Context, in *ReadBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &EvaluationService_ServiceDesc.Streams[1], EvaluationService_ReadBlob_FullMethodName, cOpts...)
@@ -207,6 +221,9 @@ type EvaluationServiceServer interface {
 	WatchReports(*WatchReportsRequest, grpc.ServerStreamingServer[WatchReportsResponse]) error
 	// ListFindings lists the findings about a release, oldest first. For its vendor and for whoever has a live grant.
 	ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error)
+	// GetSealedRelease returns a sealed release with the signatures over its manifest. For its vendor and for whoever has a live
+	// grant. What files it has is told by the manifest, which ReadBlob gives by its digest.
+	GetSealedRelease(context.Context, *GetSealedReleaseRequest) (*GetSealedReleaseResponse, error)
 	// ReadBlob streams a range of a file of a release. The grant is checked again while it streams.
 	ReadBlob(*ReadBlobRequest, grpc.ServerStreamingServer[ReadBlobResponse]) error
 	// LookupArtifact tells which releases, of those the caller may see, ship a file.
@@ -244,6 +261,9 @@ func (UnimplementedEvaluationServiceServer) WatchReports(*WatchReportsRequest, g
 }
 func (UnimplementedEvaluationServiceServer) ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFindings not implemented")
+}
+func (UnimplementedEvaluationServiceServer) GetSealedRelease(context.Context, *GetSealedReleaseRequest) (*GetSealedReleaseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSealedRelease not implemented")
 }
 func (UnimplementedEvaluationServiceServer) ReadBlob(*ReadBlobRequest, grpc.ServerStreamingServer[ReadBlobResponse]) error {
 	return status.Error(codes.Unimplemented, "method ReadBlob not implemented")
@@ -409,6 +429,24 @@ func _EvaluationService_ListFindings_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EvaluationService_GetSealedRelease_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSealedReleaseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EvaluationServiceServer).GetSealedRelease(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EvaluationService_GetSealedRelease_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EvaluationServiceServer).GetSealedRelease(ctx, req.(*GetSealedReleaseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EvaluationService_ReadBlob_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ReadBlobRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -472,6 +510,10 @@ var EvaluationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListFindings",
 			Handler:    _EvaluationService_ListFindings_Handler,
+		},
+		{
+			MethodName: "GetSealedRelease",
+			Handler:    _EvaluationService_GetSealedRelease_Handler,
 		},
 		{
 			MethodName: "LookupArtifact",

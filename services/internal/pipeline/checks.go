@@ -82,17 +82,16 @@ func (p *Pipeline) checkSource(ctx context.Context, d *dossier) (finding.Finding
 
 func identify(ctx context.Context, held materials.Held, s manifest.Source) (finding.SourceEvidence, error) {
 	e := finding.SourceEvidence{Name: s.Name, File: s.Digest}
-	tree, file, err := held.OpenSource(ctx, s)
+	tree, err := held.OpenSource(ctx, s)
 	if err != nil {
 		return e, err
 	}
-	defer file.Close()
 	id, err := intake.Identify(ctx, tree)
 	e.Commit = tree.Provenance().Commit
 	if err := errors.Join(err, tree.Close()); err != nil {
 		return e, err
 	}
-	e.Tree, e.SWHIDs, e.Files, e.Bytes = id.Tree, id.SWHIDs, id.Files, id.Bytes
+	e.Tree, e.Unpacked, e.SWHIDs, e.Files, e.Bytes = id.Tree, id.Unpacked, id.SWHIDs, id.Files, id.Bytes
 	return e, nil
 }
 

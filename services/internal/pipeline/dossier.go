@@ -54,7 +54,7 @@ func (d *dossier) vendor() resource.Organization { return d.Name.Product.Vendor 
 
 // materials gives what the release needs out of the service's custody.
 func (p *Pipeline) materials(d *dossier) materials.Held {
-	return materials.Held{Store: p.Blobs, Vendor: d.vendor(), Scratch: p.intakeDir(), Limits: intake.DefaultLimits()}
+	return materials.Held{Store: p.Blobs, Vendor: d.vendor(), Sources: d.manifest.Sources, Scratch: p.intakeDir(), Limits: intake.DefaultLimits()}
 }
 
 // artifacts returns the release's artifacts as subjects.

@@ -35,8 +35,9 @@ type Config struct {
 	Operator  resource.Organization // whose workers the service's own are
 	Country   string                // the operator's
 	Sandbox   rebuild.Sandbox       // nil: the service does not rebuild itself; its rebuilds wait
-	WorkDir   string                // the pipeline's own scratch, on a disk with room for sources and rebuilds
+	WorkDir   string                // scratch of this process alone, on a disk with room for sources and rebuilds
 	LeaseTTL  time.Duration         // how long a rebuild stays with who took it without a heartbeat; 1 minute if 0
+	Scrubs    Scrubs                // how the service reads back by itself what it holds
 	Now       func() time.Time      // time.Now if nil
 	Progress  func(string)          // lines about rebuilds; optional
 }
@@ -60,13 +61,15 @@ func New(cfg Config) *Pipeline {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
+	cfg.Scrubs = cfg.Scrubs.withDefaults()
 	a := &Attestor{signer: cfg.Signer, publisher: cfg.Publisher, self: cfg.Operator, jobs: cfg.Jobs, now: cfg.Now}
 	return &Pipeline{Config: cfg, attestor: a}
 }
 
 // Handlers returns what the queue calls.
 func (p *Pipeline) Handlers() jobs.Handlers {
-	return jobs.Handlers{Publish: p.publish, Check: p.check, Rebuild: p.rebuild, Evaluate: p.evaluate, Grant: p.grantTurns}
+	return jobs.Handlers{Publish: p.publish, Check: p.check, Rebuild: p.rebuild, Evaluate: p.evaluate, Grant: p.grantTurns,
+		Retain: p.retain, Scrub: p.scrub, Upkeep: p.upkeep}
 }
 
 // What sources are unpacked into while they are looked at belongs to this process alone; rebuilds keep their own order.

@@ -4,30 +4,73 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
+	"github.com/countersign-escrow/countersign/escrow/retention"
 	"github.com/countersign-escrow/countersign/services/internal/jobs"
 	"github.com/countersign-escrow/countersign/verifier/attest"
 )
 
 // begun remembers what this process has begun to append: when that ended badly, the entry may be in the log all the same.
-// What an earlier process had begun, Recover has settled.
-type begun struct{ ids sync.Map }
+// What an earlier writer of the log had begun, RecoverLog has settled.
+type begun struct {
+	mu  sync.Mutex
+	ids map[string]bool // whether it is under way
+}
 
-func (b *begun) before(id string) bool { _, was := b.ids.LoadOrStore(id, true); return was }
-func (b *begun) settled(id string)     { b.ids.Delete(id) }
+// enter begins to append an attestation, and says whether that was begun before. It is refused while it is under way: a
+// process that was taken for dead is given its own jobs a second time.
+func (b *begun) enter(id string) (before, free bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	underWay, before := b.ids[id]
+	if underWay {
+		return before, false
+	}
+	if b.ids == nil {
+		b.ids = map[string]bool{}
+	}
+	b.ids[id] = true
+	return before, true
+}
 
-// publish puts one attestation into the log, once.
+// leave ends what enter began.
+func (b *begun) leave(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, open := b.ids[id]; open {
+		b.ids[id] = false
+	}
+}
+
+// settled forgets an attestation that is recorded to be in the log.
+func (b *begun) settled(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.ids, id)
+}
+
+// publish puts one attestation into the log, once. It runs only in the process that writes the log.
 func (p *Pipeline) publish(ctx context.Context, job jobs.Publish) error {
+	before, free := p.begun.enter(job.Attestation)
+	if !free {
+		return jobs.Later(time.Second)
+	}
+	defer p.begun.leave(job.Attestation)
 	att, err := p.attestation(ctx, job.Attestation)
-	if err != nil || att.State == catalog.AttestationPublished {
+	if err != nil {
 		return err
+	}
+	if att.State == catalog.AttestationPublished {
+		p.begun.settled(att.ID)
+		return nil
 	}
 	env, err := attest.ParseEnvelope(att.Envelope)
 	if err != nil {
 		return fmt.Errorf("attestation %s: %w", att.ID, err)
 	}
-	if p.begun.before(att.ID) {
+	if before {
 		found, err := p.settle(ctx, att, env)
 		if err != nil || found {
 			return err
@@ -72,6 +115,7 @@ func (p *Pipeline) firstUnrecorded(ctx context.Context) (first uint64, err error
 func (p *Pipeline) published(ctx context.Context, att *catalog.Attestation, pub attest.Published) error {
 	var report *catalog.Report
 	err := p.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		report = nil
 		now, err := tx.Attestation(att.ID)
 		if err != nil || now.State == catalog.AttestationPublished {
 			return err
@@ -81,6 +125,9 @@ func (p *Pipeline) published(ctx context.Context, att *catalog.Attestation, pub 
 		}
 		if att.Audience != nil {
 			if report, err = tx.MarkReportVisible(att.ID); err != nil {
+				return err
+			}
+			if err := p.NoteEvent(ctx, tx, att.Release, retention.Reported); err != nil {
 				return err
 			}
 		}

@@ -93,6 +93,7 @@ func (p *Pipeline) provenance(ctx context.Context, d *dossier, findings []findin
 func (p *Pipeline) lease(ctx context.Context, id string) (lease *catalog.Rebuild, err error) {
 	var row *catalog.Rebuild
 	err = p.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		lease = nil
 		if row, err = tx.Rebuild(p.Operator, id); err != nil || row.State == catalog.RebuildDone {
 			return err
 		}
@@ -139,6 +140,6 @@ func (p *Pipeline) giveBack(ctx context.Context, lease *catalog.Rebuild) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	return p.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		return tx.ReleaseLease(lease.ID, lease.LeaseToken, p.Now())
+		return tx.ReleaseLease(lease.ID, lease.LeaseToken)
 	})
 }

@@ -12,15 +12,39 @@ import (
 	"github.com/countersign-escrow/countersign/verifier/attest"
 )
 
-// Recover settles what a crash left between the log and the catalog, and takes the dead process's rebuilds from it. Call
+// Recover is Prepare, RecoverLog and RecoverRebuilds, for a process that shares its catalog and its log with no other. Call
 // it once, before the jobs start.
 func (p *Pipeline) Recover(ctx context.Context) error {
+	if err := p.Prepare(); err != nil {
+		return err
+	}
+	if err := p.RecoverLog(ctx); err != nil {
+		return err
+	}
+	return p.RecoverRebuilds(ctx)
+}
+
+// Prepare makes the work folder ready and removes what a crash left in it. Every process calls it once, before its jobs
+// start.
+func (p *Pipeline) Prepare() error {
 	if err := errors.Join(os.RemoveAll(p.intakeDir()), os.MkdirAll(p.intakeDir(), 0o700)); err != nil {
 		return fmt.Errorf("work folder: %w", err)
 	}
+	return nil
+}
+
+// RecoverLog settles what a crash left between the log and the catalog. A process calls it each time it has become the one
+// that writes the log, before it begins to publish.
+func (p *Pipeline) RecoverLog(ctx context.Context) error {
 	if err := p.recoverAttestations(ctx); err != nil {
 		return fmt.Errorf("recovering attestations: %w", err)
 	}
+	return nil
+}
+
+// RecoverRebuilds takes the service's own rebuilds from a dead process and makes them due. It is for a process that shares
+// its catalog with no other; among several, leases end by themselves.
+func (p *Pipeline) RecoverRebuilds(ctx context.Context) error {
 	if err := p.recoverRebuilds(ctx); err != nil {
 		return fmt.Errorf("recovering rebuilds: %w", err)
 	}
@@ -87,7 +111,7 @@ func (p *Pipeline) recoverRebuild(ctx context.Context, tx *catalog.Tx, r *catalo
 		return nil
 	}
 	if r.State == catalog.RebuildLeased {
-		err := tx.ReleaseLease(r.ID, r.LeaseToken, p.Now())
+		err := tx.ReleaseLease(r.ID, r.LeaseToken)
 		if err != nil && !fault.Is(err, fault.Aborted) { // aborted: the lease has ended by itself
 			return err
 		}

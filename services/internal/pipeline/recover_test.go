@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,6 +143,47 @@ func TestAPublicationThatFailedHalfWayIsNotLoggedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Checked(t, r)
+	requireNoGaps(t, s, v)
+}
+
+// A process that was taken for dead is given its own jobs a second time, while it does them.
+func TestTheSameAttestationManyTimesAtOnceIsLoggedOnce(t *testing.T) {
+	s := servicetest.New(t)
+	v := s.Vendor(t, "acme")
+	r := v.Prepare(t, "1.0", map[string]string{"app": "one"})
+	pending := sealUnattended(t, s, v, r)
+	publish := s.Pipeline.Handlers().Publish
+	var callers sync.WaitGroup
+	for i := range 20 {
+		callers.Go(func() {
+			time.Sleep(time.Duration(i) * 20 * time.Millisecond) // before, in the middle of, and after the first
+			_ = publish(t.Context(), jobs.Publish{Attestation: pending[0].ID})
+		})
+	}
+	callers.Wait()
+	if a := attestation(t, s, pending[0].ID); a.State != catalog.AttestationPublished {
+		t.Errorf("it is %s", a.State)
+	}
+	requireNoGaps(t, s, v)
+}
+
+// What a dead writer of the log left unrecorded is found by the next one, which writes other entries behind it.
+func TestANewWriterSettlesWhatTheLastOneAppended(t *testing.T) {
+	s := servicetest.New(t)
+	v := s.Vendor(t, "acme")
+	pending := sealUnattended(t, s, v, v.Prepare(t, "1.0", map[string]string{"app": "one"}), v.Prepare(t, "2.0", map[string]string{"app": "two"}))
+	dead := logUnrecorded(t, s, pending[1])
+	if err := s.Pipeline.RecoverLog(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := attestation(t, s, pending[1].ID); a.State != catalog.AttestationPublished || a.LogIndex != dead.LogIndex {
+		t.Errorf("%s at %d, want it at %d", a.State, a.LogIndex, dead.LogIndex)
+	}
+	for _, a := range pending {
+		if err := s.Pipeline.Handlers().Publish(t.Context(), jobs.Publish{Attestation: a.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	requireNoGaps(t, s, v)
 }
 

@@ -27,6 +27,7 @@ var (
 	vendor   = only(catalog.Vendor)
 	lab      = only(catalog.Evaluator)
 	operator = only(catalog.Operator)
+	owners   = only(catalog.Vendor, catalog.Operator)                   // a vendor for its own releases
 	readers  = only(catalog.Vendor, catalog.Evaluator, catalog.Auditor) // the operator has no right to content
 	member   = only(catalog.Vendor, catalog.Evaluator, catalog.Auditor, catalog.Agency, catalog.Operator)
 )
@@ -59,16 +60,17 @@ var table = map[string]access{
 	pb.DepositService_WatchRelease_FullMethodName:      vendor,
 	pb.DepositService_ListAccessRecords_FullMethodName: vendor,
 
-	pb.EvaluationService_SetPolicy_FullMethodName:      lab,
-	pb.EvaluationService_TestPolicy_FullMethodName:     lab,
-	pb.EvaluationService_GetPolicy_FullMethodName:      lab,
-	pb.EvaluationService_ListPolicies_FullMethodName:   lab,
-	pb.EvaluationService_GetReport_FullMethodName:      lab,
-	pb.EvaluationService_ListReports_FullMethodName:    lab,
-	pb.EvaluationService_WatchReports_FullMethodName:   lab,
-	pb.EvaluationService_ListFindings_FullMethodName:   readers,
-	pb.EvaluationService_ReadBlob_FullMethodName:       only(catalog.Vendor, catalog.Evaluator),
-	pb.EvaluationService_LookupArtifact_FullMethodName: readers,
+	pb.EvaluationService_SetPolicy_FullMethodName:        lab,
+	pb.EvaluationService_TestPolicy_FullMethodName:       lab,
+	pb.EvaluationService_GetPolicy_FullMethodName:        lab,
+	pb.EvaluationService_ListPolicies_FullMethodName:     lab,
+	pb.EvaluationService_GetReport_FullMethodName:        lab,
+	pb.EvaluationService_ListReports_FullMethodName:      lab,
+	pb.EvaluationService_WatchReports_FullMethodName:     lab,
+	pb.EvaluationService_ListFindings_FullMethodName:     readers,
+	pb.EvaluationService_GetSealedRelease_FullMethodName: only(catalog.Vendor, catalog.Evaluator),
+	pb.EvaluationService_ReadBlob_FullMethodName:         only(catalog.Vendor, catalog.Evaluator),
+	pb.EvaluationService_LookupArtifact_FullMethodName:   readers,
 
 	pb.RebuildService_LeaseRebuild_FullMethodName:     lab,
 	pb.RebuildService_HeartbeatRebuild_FullMethodName: lab,
@@ -84,6 +86,18 @@ var table = map[string]access{
 	pb.AttestationService_ListAttestations_FullMethodName: readers,
 	pb.AttestationService_GetTrustedRoot_FullMethodName:   member,
 	pb.AttestationService_GetCheckpoint_FullMethodName:    member,
+
+	pb.CustodyService_GetRetention_FullMethodName:     owners,
+	pb.CustodyService_ListRetentions_FullMethodName:   owners,
+	pb.CustodyService_ExtendRetention_FullMethodName:  owners,
+	pb.CustodyService_PlaceHold_FullMethodName:        operator,
+	pb.CustodyService_LiftHold_FullMethodName:         operator,
+	pb.CustodyService_ListHolds_FullMethodName:        owners,
+	pb.CustodyService_StartScrub_FullMethodName:       operator,
+	pb.CustodyService_GetScrub_FullMethodName:         operator,
+	pb.CustodyService_ListScrubs_FullMethodName:       operator,
+	pb.CustodyService_ListScrubDamages_FullMethodName: operator,
+	pb.CustodyService_CancelScrub_FullMethodName:      operator,
 
 	grpc_health_v1.Health_Check_FullMethodName: stranger,
 	grpc_health_v1.Health_Watch_FullMethodName: stranger,

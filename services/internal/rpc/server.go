@@ -24,6 +24,12 @@ const (
 	pingEvery      = 30 * time.Second // into a quiet connection, so that a dead client is noticed
 	pingTimeout    = 20 * time.Second
 	clientPingMin  = 10 * time.Second // a client that pings more often is cut off
+
+	// What may be under way towards the server: enough to keep a distant client's line full, and a bound on what a stream that
+	// is not read, and a connection, can hold of memory, or lose when it breaks.
+	streamWindow     = 2 << 20
+	connectionWindow = 8 << 20
+	bufferBytes      = 128 << 10 // of a connection in each direction
 )
 
 // Config is what a server needs.
@@ -54,6 +60,10 @@ func NewServer(c Config) *Server {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.InTapHandle(turnAway),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connectionWindow),
+		grpc.ReadBufferSize(bufferBytes),
+		grpc.WriteBufferSize(bufferBytes),
 		grpc.MaxRecvMsgSize(MaxMessage),
 		grpc.MaxSendMsgSize(MaxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingEvery, Timeout: pingTimeout}),
