@@ -30,14 +30,15 @@ func (s *Server) CreateEnvironment(ctx context.Context, r *pb.CreateEnvironmentR
 		return nil, err
 	}
 	env.DisplayName = r.GetDisplayName()
+	var registered *catalog.Environment
 	err = s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		env, err = register(tx, env)
+		registered, err = register(tx, env)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CreateEnvironmentResponse{Environment: environmentMessage(env)}, nil
+	return &pb.CreateEnvironmentResponse{Environment: environmentMessage(registered)}, nil
 }
 
 // readEnvironment reads an image and makes sure that all of it is held. Faults name the field.
@@ -49,9 +50,9 @@ func (s *Server) readEnvironment(ctx context.Context, vendor resource.Organizati
 	if err != nil {
 		return nil, err
 	}
-	missing, err := img.Missing(ctx, s.Blobs, vendor)
+	missing, err := s.missing(ctx, vendor, img.Blobs)
 	if err == nil && len(missing) == 0 {
-		missing, err = s.missing(ctx, vendor, img.Blobs)
+		missing, err = img.Missing(ctx, s.Blobs, vendor)
 	}
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/resource"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
+	"github.com/countersign-escrow/countersign/services/internal/releasepb"
 	"github.com/countersign-escrow/countersign/services/internal/rpc"
 )
 
@@ -44,7 +45,7 @@ func (s *Server) CreateRelease(ctx context.Context, r *pb.CreateReleaseRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CreateReleaseResponse{Release: releaseMessage(release)}, nil
+	return &pb.CreateReleaseResponse{Release: releasepb.Message(release)}, nil
 }
 
 // open makes a release. A version is taken by the release that has it, sealed or not.
@@ -79,11 +80,35 @@ func (s *Server) GetRelease(ctx context.Context, r *pb.GetReleaseRequest) (*pb.G
 	if err != nil {
 		return nil, err
 	}
-	release, err := s.head(ctx, name)
+	var release *pb.Release
+	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		head, err := tx.ReleaseHead(name)
+		if err != nil {
+			return err
+		}
+		release, err = forVendor(tx, head)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.GetReleaseResponse{Release: releaseMessage(release)}, nil
+	return &pb.GetReleaseResponse{Release: release}, nil
+}
+
+// mostDamaged is how many damaged files a release's message names.
+const mostDamaged = 100
+
+// forVendor writes a release with what its vendor alone may know of it.
+func forVendor(tx *catalog.Tx, head *catalog.Release) (*pb.Release, error) {
+	damaged, err := tx.DamagedFiles(head.Name, mostDamaged)
+	if err != nil {
+		return nil, err
+	}
+	m := releasepb.Message(head)
+	for _, f := range damaged {
+		m.DamagedFiles = append(m.DamagedFiles, releasepb.Damaged(f))
+	}
+	return m, nil
 }
 
 func (s *Server) head(ctx context.Context, name resource.Release) (release *catalog.Release, err error) {
@@ -105,26 +130,10 @@ func (s *Server) ListReleases(ctx context.Context, r *pb.ListReleasesRequest) (*
 			return tx.Releases(product, after, limit)
 		},
 		Key:     func(r *catalog.Release) string { return r.Name.Version },
-		Message: releaseMessage,
+		Message: releasepb.Message,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &pb.ListReleasesResponse{Releases: list, NextPageToken: next}, nil
-}
-
-var states = map[catalog.ReleaseState]pb.ReleaseState{
-	catalog.ReleaseOpen:   pb.ReleaseState_RELEASE_STATE_OPEN,
-	catalog.ReleaseSealed: pb.ReleaseState_RELEASE_STATE_SEALED,
-}
-
-func releaseMessage(r *catalog.Release) *pb.Release {
-	m := &pb.Release{
-		Name: r.Name.String(), State: states[r.State], ManifestDigest: r.ManifestDigest.String(), ChecksComplete: r.ChecksComplete,
-		CreateTime: rpc.Timestamp(r.Created), SealTime: rpc.Timestamp(r.Sealed),
-	}
-	if r.ReceiptID != "" {
-		m.Receipt = resource.Attestation{ID: r.ReceiptID}.String()
-	}
-	return m
 }

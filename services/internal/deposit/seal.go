@@ -14,8 +14,10 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/manifest"
 	"github.com/countersign-escrow/countersign/escrow/resource"
+	"github.com/countersign-escrow/countersign/escrow/retention"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
 	"github.com/countersign-escrow/countersign/services/internal/pipeline"
+	"github.com/countersign-escrow/countersign/services/internal/releasepb"
 	"github.com/countersign-escrow/countersign/verifier/attest"
 )
 
@@ -142,7 +144,10 @@ func (s *Server) seal(ctx context.Context, in *sealing) error {
 		if err := s.Pipeline.Sealed(ctx, tx, in.name, receipt); err != nil {
 			return err
 		}
-		return tx.SealRelease(release)
+		if err := tx.SealRelease(release); err != nil {
+			return err
+		}
+		return s.Pipeline.NoteEvent(ctx, tx, in.name, retention.Sealed)
 	})
 	if err == nil {
 		s.Hub.Notify(pipeline.TopicRelease(in.name))
@@ -182,7 +187,9 @@ func (in *sealing) release(env *catalog.Environment, now time.Time) catalog.Rele
 	}
 	add(catalog.RoleManifest, "", r.ManifestDigest, int64(len(in.raw)))
 	for _, src := range in.manifest.Sources {
-		add(catalog.RoleSource, src.Name, src.Digest, src.Size)
+		for _, f := range src.Files("") {
+			add(catalog.RoleSource, f.Name, f.Digest, f.Size)
+		}
 	}
 	for _, a := range in.manifest.Artifacts {
 		add(catalog.RoleArtifact, a.Path, a.Digest, a.Size)
@@ -204,8 +211,10 @@ func (in *sealing) artifacts() []attest.Subject {
 // requireFiles makes sure that every file of the manifest is held, in the store and not only by the catalog's word.
 func (s *Server) requireFiles(ctx context.Context, in *sealing) error {
 	for i, src := range in.manifest.Sources {
-		if err := s.requireFile(ctx, in, fmt.Sprintf("sources[%d]", i), catalog.BlobRef{Digest: src.Digest, Size: src.Size}); err != nil {
-			return err
+		for _, f := range src.Files(fmt.Sprintf("sources[%d]", i)) {
+			if err := s.requireFile(ctx, in, f.Field, catalog.BlobRef{Digest: f.Digest, Size: f.Size}); err != nil {
+				return err
+			}
 		}
 	}
 	for i, a := range in.manifest.Artifacts {
@@ -218,13 +227,22 @@ func (s *Server) requireFiles(ctx context.Context, in *sealing) error {
 
 func (s *Server) requireFile(ctx context.Context, in *sealing, field string, want catalog.BlobRef) error {
 	size, err := s.Blobs.Stat(ctx, blob.Ref{Holder: in.name.Product.Vendor, Digest: want.Digest})
-	if fault.Is(err, fault.NotFound) {
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Corrupt) {
+		if err := s.lost(ctx, catalog.Place{Holder: in.name.Product.Vendor, Digest: want.Digest}); err != nil {
+			return err
+		}
 		return missingBlobs(field+".digest", fmt.Sprintf("%s is not held", want.Digest))
 	}
 	if err == nil && size != want.Size {
 		return fault.Invalidf(field+".size", "is %d, but %s has %d bytes", want.Size, want.Digest, size)
 	}
 	return err
+}
+
+// lost notes that a blob is not as it was deposited, if it was, so that it may be sent again.
+func (s *Server) lost(ctx context.Context, p catalog.Place) error {
+	now := s.now()
+	return s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.SetMarks([]catalog.Mark{{Place: p, Is: now}}, now) })
 }
 
 // receipt answers with a release's receipt as soon as the log has it.
@@ -242,7 +260,7 @@ func (s *Server) receipt(ctx context.Context, name resource.Release) (*pb.SealRe
 			return nil, err
 		}
 		if att.State == catalog.AttestationPublished {
-			return &pb.SealReleaseResponse{Release: releaseMessage(release), ReceiptBundle: att.Bundle}, nil
+			return &pb.SealReleaseResponse{Release: releasepb.Message(release), ReceiptBundle: att.Bundle}, nil
 		}
 		select {
 		case <-changed:

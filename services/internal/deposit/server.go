@@ -25,6 +25,8 @@ type Config struct {
 type Server struct {
 	pb.UnimplementedDepositServiceServer
 	Config
+	uploads *slots
+	idle    time.Duration // uploadIdle, but in tests
 }
 
 // now is the time to the microsecond, as the catalog keeps it.
@@ -35,5 +37,5 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Server{Config: cfg}
+	return &Server{Config: cfg, uploads: newSlots(), idle: uploadIdle}
 }

@@ -27,7 +27,8 @@ const (
 // upload is what an upload's resource name says: organizations/{o}/uploads/{hex}/{size}.
 type upload struct {
 	blob.Ref
-	size int64
+	size    int64
+	damaged bool // it was deposited before, and found damaged or gone since
 }
 
 func parseUpload(s string) (upload, error) {
@@ -97,22 +98,27 @@ func (s *Server) missing(ctx context.Context, vendor resource.Organization, want
 
 // Write takes in a blob, piece by piece. What was received before a stream breaks stays and is not sent again.
 func (s *Server) Write(stream pb.DepositService_WriteServer) error {
-	first, err := stream.Recv()
+	ctx, in := stream.Context(), receiveAhead(stream, s.idle)
+	first, err := in.next()
 	if errors.Is(err, io.EOF) {
 		return fault.Invalidf("resource_name", "is missing: the stream ended before its first message")
 	}
 	if err != nil {
 		return err
 	}
-	ctx := stream.Context()
 	u, err := ownUpload(ctx, first.GetResourceName())
 	if err != nil {
 		return err
 	}
-	if held, err := s.heldWhole(ctx, u); err != nil || held {
+	leave, err := s.uploads.enter(ctx, u.Ref)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if held, err := s.heldWhole(ctx, &u); err != nil || held {
 		return answer(stream, u.size, err)
 	}
-	n, err := s.receive(stream, first, u)
+	n, err := s.receive(ctx, in, first, u)
 	return answer(stream, n, err)
 }
 
@@ -123,11 +129,12 @@ func answer(stream pb.DepositService_WriteServer, committed int64, err error) er
 	return stream.SendAndClose(&pb.WriteResponse{CommittedSize: committed})
 }
 
-// heldWhole says whether a blob is deposited. Its size is as certain as its digest. A crash may have come between the
-// store and the catalog: what the store holds is then noted now, since it would not be taken a second time.
-func (s *Server) heldWhole(ctx context.Context, u upload) (bool, error) {
+// heldWhole says whether a blob is deposited and not known to be damaged. Its size is as certain as its digest. A crash may
+// have come between the store and the catalog: what the store holds is then noted now, since it would not be taken a second
+// time.
+func (s *Server) heldWhole(ctx context.Context, u *upload) (bool, error) {
 	held, err := s.noted(ctx, u)
-	if err != nil || held {
+	if err != nil || held || u.damaged {
 		return held, err
 	}
 	size, err := s.Blobs.Stat(ctx, u.Ref)
@@ -135,9 +142,9 @@ func (s *Server) heldWhole(ctx context.Context, u upload) (bool, error) {
 	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Corrupt): // a damaged one is mended by another upload
 		return false, nil
 	case err == nil && size != u.size:
-		return false, wrongSize(size, u)
+		return false, wrongSize(size, *u)
 	case err == nil:
-		err = s.note(ctx, u)
+		err = s.note(ctx, *u)
 	}
 	return err == nil, err
 }
@@ -146,30 +153,36 @@ func wrongSize(size int64, u upload) error {
 	return fault.Invalidf("resource_name", "the blob with this digest has %d bytes, not %d", size, u.size)
 }
 
-// noted says whether the catalog knows that a blob is deposited.
-func (s *Server) noted(ctx context.Context, u upload) (held bool, err error) {
+// noted says whether the catalog knows that a blob is deposited, and notes whether it knows it to be damaged.
+func (s *Server) noted(ctx context.Context, u *upload) (held bool, err error) {
 	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		size, err := tx.BlobSize(u.Holder, u.Digest)
+		b, err := tx.Deposited(u.Holder, u.Digest)
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
-		if err == nil && size != u.size {
-			return wrongSize(size, u)
+		if err != nil {
+			return err
 		}
-		held = err == nil
-		return err
+		if b.Size != u.size {
+			return wrongSize(b.Size, *u)
+		}
+		u.damaged = !b.Damaged.IsZero()
+		held = !u.damaged
+		return nil
 	})
 	return held, err
 }
 
 // receive writes what the stream brings and returns how much of the blob is durable.
-func (s *Server) receive(stream pb.DepositService_WriteServer, msg *pb.WriteRequest, u upload) (durable int64, err error) {
-	ctx := stream.Context()
+func (s *Server) receive(ctx context.Context, in *incoming, msg *pb.WriteRequest, u upload) (durable int64, err error) {
 	w, err := s.Blobs.Resume(ctx, u.Ref, u.size)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	if u.damaged && w.Offset() == u.size { // nothing is missing of it: it proved whole, or was sent whole before
+		return u.size, s.commit(ctx, w, u)
+	}
 	for name := msg.GetResourceName(); ; {
 		if err := accept(w, msg, name); err != nil {
 			return 0, err
@@ -177,7 +190,7 @@ func (s *Server) receive(stream pb.DepositService_WriteServer, msg *pb.WriteRequ
 		if msg.GetFinishWrite() {
 			return u.size, s.commit(ctx, w, u)
 		}
-		msg, err = stream.Recv()
+		msg, err = in.next()
 		if errors.Is(err, io.EOF) {
 			return s.pause(ctx, w, u)
 		}
@@ -213,7 +226,11 @@ func (s *Server) commit(ctx context.Context, w blob.Upload, u upload) error {
 
 func (s *Server) note(ctx context.Context, u upload) error {
 	return s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		return tx.InsertBlob(u.Holder, catalog.BlobRef{Digest: u.Digest, Size: u.size}, s.now())
+		err := tx.InsertBlob(u.Holder, catalog.BlobRef{Digest: u.Digest, Size: u.size}, s.now())
+		if err != nil || !u.damaged {
+			return err
+		}
+		return s.Pipeline.LockAgain(ctx, tx, catalog.Place{Holder: u.Holder, Digest: u.Digest})
 	})
 }
 
@@ -231,7 +248,7 @@ func (s *Server) QueryWriteStatus(ctx context.Context, r *pb.QueryWriteStatusReq
 	if err != nil {
 		return nil, err
 	}
-	held, err := s.heldWhole(ctx, u)
+	held, err := s.heldWhole(ctx, &u)
 	if err != nil {
 		return nil, err
 	}

@@ -51,16 +51,20 @@ func (s *Server) WatchRelease(r *pb.WatchReleaseRequest, stream pb.DepositServic
 // events reads a page of a release's events. Each carries the release as it is now.
 func (s *Server) events(ctx context.Context, name resource.Release, after int64) (list []*pb.WatchReleaseResponse, err error) {
 	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		release, err := tx.ReleaseHead(name)
+		head, err := tx.ReleaseHead(name)
 		if err != nil {
 			return err
 		}
 		events, err := tx.ReleaseEvents(name, after, watchPage)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		release, err := forVendor(tx, head)
 		if err != nil {
 			return err
 		}
 		for _, e := range events {
-			m := &pb.WatchReleaseResponse{Sequence: e.Seq, Release: releaseMessage(release)}
+			m := &pb.WatchReleaseResponse{Sequence: e.Seq, Release: release}
 			if e.FindingID != "" {
 				row, err := tx.Finding(name, e.FindingID)
 				if err != nil {

@@ -147,6 +147,7 @@ func TestALabWithoutAGrantSeesNothing(t *testing.T) {
 		_, errs["ListFindings"] = l.Evaluation.ListFindings(ctx, &pb.ListFindingsRequest{Parent: release})
 		_, errs["TestPolicy"] = l.Evaluation.TestPolicy(ctx, &pb.TestPolicyRequest{Parent: l.Name.String(), Source: servicetest.PolicyMatch, Release: release})
 		_, errs["ListReports"] = l.Evaluation.ListReports(ctx, &pb.ListReportsRequest{Parent: l.Name.String(), Release: release})
+		_, errs["GetSealedRelease"] = l.Evaluation.GetSealedRelease(ctx, &pb.GetSealedReleaseRequest{Name: release})
 		_, errs["ReadBlob"] = readBlob(ctx, l, &pb.ReadBlobRequest{Release: release, Digest: digest.Of([]byte("the app")).String()})
 		return errs
 	}
@@ -193,6 +194,8 @@ func TestAnOpenReleaseIsNobodysBusiness(t *testing.T) {
 	v.Open(t, r)
 	_, err := lab.Evaluation.ListFindings(t.Context(), &pb.ListFindingsRequest{Parent: r.Name.String()})
 	rpctest.WantCode(t, "ListFindings", err, codes.NotFound, "")
+	_, err = lab.Evaluation.GetSealedRelease(t.Context(), &pb.GetSealedReleaseRequest{Name: r.Name.String()})
+	rpctest.WantCode(t, "GetSealedRelease", err, codes.NotFound, "")
 }
 
 func readBlob(ctx context.Context, lab *servicetest.Lab, r *pb.ReadBlobRequest) ([]byte, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/resource"
+	"github.com/countersign-escrow/countersign/escrow/retention"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
 	"github.com/countersign-escrow/countersign/services/internal/rpc"
 )
@@ -51,7 +52,7 @@ func (s *Server) ReadBlob(r *pb.ReadBlobRequest, stream pb.EvaluationService_Rea
 	}
 	a := access{release: release, grantID: grantID, what: release.String() + "/files/" + d.String()}
 	sent, err := s.send(stream, b, from, to, a)
-	return errors.Join(err, s.record(context.WithoutCancel(ctx), a, sent))
+	return errors.Join(err, s.record(context.WithoutCancel(ctx), a, sent), s.noteRead(context.WithoutCancel(ctx), release))
 }
 
 // file opens a file of a release.
@@ -83,27 +84,41 @@ func span(r *pb.ReadBlobRequest, size int64) (from, to int64, err error) {
 
 // send streams a range and returns how many bytes went out. It ends with the grant.
 func (s *Server) send(stream pb.EvaluationService_ReadBlobServer, b blob.Blob, from, to int64, a access) (sent int64, err error) {
-	reader := rpc.MustCaller(stream.Context()).Organization
+	ctx, cancel := context.WithCancel(stream.Context())
+	chunks := readAhead(ctx, b, from, to)
+	defer func() {
+		cancel()
+		for range chunks { // the blob is closed next
+		}
+	}()
+	reader := rpc.MustCaller(ctx).Organization
 	checked, checkedAt := int64(0), time.Now()
-	for from < to {
+	for c := range chunks {
 		if sent-checked >= recheckBytes || time.Since(checkedAt) >= recheckAfter {
-			if err := s.gate.Recheck(stream.Context(), reader, a.release.Product, a.grantID); err != nil {
+			if err := s.gate.Recheck(ctx, reader, a.release.Product, a.grantID); err != nil {
 				return sent, err
 			}
 			checked, checkedAt = sent, time.Now()
 		}
-		// A message may still be on its way when the next one is read: each has bytes of its own.
-		buf := make([]byte, min(chunkBytes, to-from))
-		if n, err := b.ReadAt(buf, from); n < len(buf) { // at the end of the file, a whole read may come with EOF
-			return sent, fmt.Errorf("read of %s at %d: %w", a.what, from, err)
+		if c.err != nil {
+			return sent, fmt.Errorf("read of %s: %w", a.what, c.err)
 		}
-		if err := stream.Send(&pb.ReadBlobResponse{Data: buf}); err != nil {
+		if err := stream.Send(&pb.ReadBlobResponse{Data: c.data}); err != nil {
 			return sent, err
 		}
-		from += int64(len(buf))
-		sent += int64(len(buf))
+		sent += int64(len(c.data))
+	}
+	if from+sent < to { // the reader gave up with the context
+		return sent, context.Cause(ctx)
 	}
 	return sent, nil
+}
+
+// noteRead winds the release's retention clock: whoever reads a file of it, its vendor included.
+func (s *Server) noteRead(ctx context.Context, release resource.Release) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return s.Pipeline.NoteEvent(ctx, tx, release, retention.Read) })
 }
 
 // record writes a reading into the vendor's trail. The vendor's own readings are nobody's news.

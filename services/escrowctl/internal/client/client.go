@@ -22,6 +22,13 @@ import (
 // maxMessage bounds one message, as the service does.
 const maxMessage = 8 << 20
 
+// What may be under way towards the client, as the service has it in the other direction.
+const (
+	streamWindow     = 2 << 20
+	connectionWindow = 8 << 20
+	bufferBytes      = 128 << 10 // of the connection in each direction
+)
+
 // Client speaks to one service as one member of one organization.
 type Client struct {
 	Profile     *profile.Profile
@@ -31,6 +38,7 @@ type Client struct {
 	Rebuild     pb.RebuildServiceClient
 	Grant       pb.GrantServiceClient
 	Attestation pb.AttestationServiceClient
+	Custody     pb.CustodyServiceClient
 
 	conn *grpc.ClientConn
 }
@@ -77,6 +85,10 @@ func dial(address, caFile string, config *tls.Config) (*Client, error) {
 		grpc.WithChainUnaryInterceptor(t.unary),
 		grpc.WithChainStreamInterceptor(t.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithInitialWindowSize(streamWindow),
+		grpc.WithInitialConnWindowSize(connectionWindow),
+		grpc.WithReadBufferSize(bufferBytes),
+		grpc.WithWriteBufferSize(bufferBytes),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 	)
 	if err != nil {
@@ -84,7 +96,8 @@ func dial(address, caFile string, config *tls.Config) (*Client, error) {
 	}
 	return &Client{conn: conn, Directory: pb.NewDirectoryServiceClient(conn), Deposit: pb.NewDepositServiceClient(conn),
 		Evaluation: pb.NewEvaluationServiceClient(conn), Rebuild: pb.NewRebuildServiceClient(conn),
-		Grant: pb.NewGrantServiceClient(conn), Attestation: pb.NewAttestationServiceClient(conn)}, nil
+		Grant: pb.NewGrantServiceClient(conn), Attestation: pb.NewAttestationServiceClient(conn),
+		Custody: pb.NewCustodyServiceClient(conn)}, nil
 }
 
 func readRoots(caFile string) (*x509.CertPool, error) {

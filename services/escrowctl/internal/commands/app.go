@@ -80,8 +80,9 @@ Exit codes: 0 done, 1 error, 2 the command line was not understood, 3 an artifac
 	root.AddCommand(
 		a.profileCommand(), a.enrolCommand(), a.organizationCommand(), a.memberCommand(),
 		a.keyCommand(), a.signCommand(), a.trustAnchorCommand(),
-		a.productCommand(), a.environmentCommand(), a.releaseCommand(), a.grantCommand(), a.accessCommand(),
+		a.productCommand(), a.sourceCommand(), a.environmentCommand(), a.releaseCommand(), a.grantCommand(), a.accessCommand(),
 		a.policyCommand(), a.reportCommand(), a.artifactCommand(),
+		a.retentionCommand(), a.holdCommand(), a.scrubCommand(),
 		a.rebuilderCommand(), a.attestationCommand(), a.versionCommand(),
 	)
 	return root

@@ -130,7 +130,7 @@ func (a *app) workshop(c *client.Client, f rebuilderFlags) (agent.Rebuild, error
 	}
 	return func(ctx context.Context, w agent.Work) ([]finding.Finding, error) {
 		r, err := rebuild.New(rebuild.Config{Sandbox: box, WorkDir: dirs["runs"],
-			Materials: &agent.Materials{Cache: cache, Release: w.Release, Scratch: dirs["scratch"], Limits: intake.DefaultLimits()},
+			Materials: &agent.Materials{Cache: cache, Release: w.Release, Sources: w.Manifest.Sources, Scratch: dirs["scratch"], Limits: intake.DefaultLimits()},
 			Progress:  func(line string) { fmt.Fprintf(a.Err, "  %s\n", output.Clean(line)) }})
 		if err != nil {
 			return nil, err

@@ -17,7 +17,7 @@ import (
 func (a *app) releaseCommand() *cobra.Command {
 	return noun("release", "Deposit releases and follow what becomes of them",
 		"A release is one immutable version of a product: OPEN while its files arrive, SEALED for ever after.",
-		a.submitCommand(), a.manifestCommand(), a.listReleases(), a.getRelease(), a.watchRelease(), a.releaseFindings(), a.releaseVerdicts())
+		a.submitCommand(), a.mendCommand(), a.fetchCommand(), a.manifestCommand(), a.listReleases(), a.getRelease(), a.watchRelease(), a.releaseFindings(), a.releaseVerdicts())
 }
 
 func (a *app) manifestCommand() *cobra.Command {
@@ -87,7 +87,7 @@ func (a *app) getRelease() *cobra.Command {
 	return &cobra.Command{
 		Use:     "get RELEASE",
 		Short:   "Show one release",
-		Long:    "Show one release: its state, its manifest's digest and its receipt.",
+		Long:    "Show one release: its state, its manifest's digest, its receipt, and which of its files are damaged, if any are.",
 		Example: "  escrowctl release get widget/1.2.3",
 		Args:    cobra.ExactArgs(1),
 		RunE: a.call(func(cmd *cobra.Command, c *client.Client, args []string) error {
@@ -101,8 +101,13 @@ func (a *app) getRelease() *cobra.Command {
 			}
 			r := resp.GetRelease()
 			return a.printer().Message(r, func(w io.Writer) {
-				output.Fields(w, "release", r.GetName(), "state", output.Enum(r.GetState(), "RELEASE_STATE_"), "manifest", r.GetManifestDigest(),
-					"receipt", r.GetReceipt(), "opened", output.Time(r.GetCreateTime()), "sealed", output.Time(r.GetSealTime()), "checks", checks(r))
+				fields := []string{"release", r.GetName(), "state", output.Enum(r.GetState(), "RELEASE_STATE_"), "manifest", r.GetManifestDigest(),
+					"receipt", r.GetReceipt(), "opened", output.Time(r.GetCreateTime()), "sealed", output.Time(r.GetSealTime()), "checks", checks(r)}
+				for _, f := range r.GetDamagedFiles() {
+					fields = append(fields, "damaged", damagedFile(f))
+				}
+				output.Fields(w, fields...)
+				a.tellDamaged(r)
 			})
 		}),
 	}
@@ -139,6 +144,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, name string) ([]*pb.F
 		after = max(after, e.GetSequence())
 		f := e.GetFinding()
 		if f == nil { // the release itself changed; an event about a finding carries its state too, but more may follow
+			a.tellDamaged(e.GetRelease())
 			return e.GetRelease().GetChecksComplete(), nil
 		}
 		printed[f.GetName()] = true

@@ -110,9 +110,8 @@ func (s *submission) load(ctx context.Context, path string) error {
 // open creates the release or goes on with one that is there. A release that was sealed with this very manifest is done.
 func (s *submission) open(ctx context.Context) (sealed bool, err error) {
 	name := s.deposit.Release
-	if org := s.client.Profile.Organization; name.Product.Vendor != org {
-		return false, fault.Deniedf("NOT_YOURS", "%s deposits for %s, and the profile speaks for %s", s.file.Path(), name.Product.Vendor, org).
-			WithAdvice("use the profile of a member of %s", name.Product.Vendor)
+	if err := s.requireOwn(); err != nil {
+		return false, err
 	}
 	_, err = s.client.Deposit.CreateRelease(ctx, &pb.CreateReleaseRequest{Parent: name.Product.String(), ReleaseId: name.Version})
 	if !fault.Is(err, fault.Exists) {
@@ -122,16 +121,31 @@ func (s *submission) open(ctx context.Context) (sealed bool, err error) {
 	if err != nil || resp.GetRelease().GetState() != pb.ReleaseState_RELEASE_STATE_SEALED {
 		return false, err
 	}
-	if sealedWith := resp.GetRelease().GetManifestDigest(); sealedWith != s.deposit.Digest.String() {
-		return true, fault.Preconditionf("RELEASE_SEALED", name.String(), "%s was sealed on %s with another manifest, %s; this one is %s",
-			output.Release(name.String()), output.Time(resp.GetRelease().GetSealTime()), sealedWith, s.deposit.Digest).
-			WithAdvice("a sealed release never changes: give the new one a new version")
-	}
-	return true, nil
+	s.tellDamaged(resp.GetRelease())
+	return true, s.requireSame(resp.GetRelease(), "a sealed release never changes: give the new one a new version")
 }
 
-func (s *submission) send(ctx context.Context) error {
-	var blobs []upload.Blob
+func (s *submission) requireOwn() error {
+	vendor, org := s.deposit.Release.Product.Vendor, s.client.Profile.Organization
+	if vendor == org {
+		return nil
+	}
+	return fault.Deniedf("NOT_YOURS", "%s deposits for %s, and the profile speaks for %s", s.file.Path(), vendor, org).
+		WithAdvice("use the profile of a member of %s", vendor)
+}
+
+// requireSame refuses a release that was sealed with another manifest.
+func (s *submission) requireSame(r *pb.Release, advice string) error {
+	if r.GetManifestDigest() == s.deposit.Digest.String() {
+		return nil
+	}
+	return fault.Preconditionf("RELEASE_SEALED", r.GetName(), "%s was sealed on %s with another manifest, %s; this one is %s",
+		output.Release(r.GetName()), output.Time(r.GetSealTime()), r.GetManifestDigest(), s.deposit.Digest).
+		WithAdvice("%s", advice)
+}
+
+// blobs are the files of the release that are here.
+func (s *submission) blobs() (blobs []upload.Blob) {
 	for _, f := range s.deposit.Files {
 		blobs = append(blobs, upload.Blob{Name: filepath.Base(f.Path), Digest: f.Digest, Size: f.Size,
 			Open: func() (upload.Content, error) { return os.Open(f.Path) }})
@@ -139,8 +153,12 @@ func (s *submission) send(ctx context.Context) error {
 	if s.deposit.Image != nil {
 		blobs = append(blobs, imageBlobs(s.deposit.Image)...)
 	}
+	return blobs
+}
+
+func (s *submission) send(ctx context.Context) error {
 	vendor := s.deposit.Release.Product.Vendor
-	if _, err := s.upload(ctx, s.client, vendor, s.parallel, blobs); err != nil {
+	if _, err := s.upload(ctx, s.client, vendor, s.parallel, s.blobs()); err != nil {
 		return err
 	}
 	if s.deposit.Image == nil {
@@ -152,14 +170,30 @@ func (s *submission) send(ctx context.Context) error {
 
 // upload sends blobs with a progress bar on the error stream.
 func (a *app) upload(ctx context.Context, c *client.Client, vendor resource.Organization, parallel int, blobs []upload.Blob) (upload.Summary, error) {
-	meter := progress.New(a.Err, terminal(a.Err))
+	meter := a.meter("UPLOAD")
 	defer meter.Finish()
 	sender := &upload.Sender{Service: c.Deposit, Vendor: vendor, Parallel: parallel, Progress: meter}
 	sum, err := sender.Send(ctx, blobs)
 	if err == nil {
-		meter.Note(fmt.Sprintf("UPLOADED %s of %d blobs; %s were held before", output.Bytes(sum.Sent), sum.Blobs, output.Bytes(sum.HeldBytes+sum.Resumed)))
+		line := fmt.Sprintf("UPLOADED %s of %d blobs; %s were held before", output.Bytes(sum.Sent), sum.Blobs, output.Bytes(sum.HeldBytes+sum.Resumed))
+		if sum.Again > 0 {
+			line += fmt.Sprintf("; %s had to be sent again", output.Bytes(sum.Again))
+		}
+		meter.Note(line)
 	}
 	return sum, err
+}
+
+// meter shows the progress of a transfer on the error stream.
+func (a *app) meter(verb string) *progress.Meter {
+	switch {
+	case a.outputFlag == "json":
+		return progress.New(a.Err, progress.JSON, verb)
+	case terminal(a.Err):
+		return progress.New(a.Err, progress.Bar, verb)
+	default:
+		return progress.New(a.Err, progress.Lines, verb)
+	}
 }
 
 // sealID derives a UUID from what is sealed, so that a repeated seal is known as such and gets the same receipt.

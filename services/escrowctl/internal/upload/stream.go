@@ -22,7 +22,7 @@ const (
 	patience   = 2 * time.Minute
 )
 
-type result struct{ sent, resumed int64 }
+type result struct{ sent, resumed, again int64 }
 
 // send sends one blob, going on where the service says as often as it takes.
 func (s *Sender) send(ctx context.Context, b Blob) (result, error) {
@@ -37,13 +37,16 @@ func (s *Sender) send(ctx context.Context, b Blob) (result, error) {
 		before := t.best
 		err := t.attempt(ctx)
 		if err == nil || !passing(err) || ctx.Err() != nil {
-			return t.result, t.describe(ctx, err)
+			return t.count(err), t.describe(ctx, err)
+		}
+		if t.best > before || waiting(err) {
+			headway = time.Now()
 		}
 		if t.best > before {
-			pause, headway = first, time.Now()
+			pause = first
 		}
 		if time.Since(headway) > most {
-			return t.result, fmt.Errorf("%s: gave up after %s without headway: %w", b.Name, most, err)
+			return t.count(err), fmt.Errorf("%s: gave up after %s without headway: %w", b.Name, most, err)
 		}
 		s.Progress.Note(fmt.Sprintf("RETRY %s: %v", b.Name, err))
 		select {
@@ -52,6 +55,14 @@ func (s *Sender) send(ctx context.Context, b Blob) (result, error) {
 		}
 		pause = min(2*pause, mostPause)
 	}
+}
+
+// count returns the result of a transfer. What was sent of a whole blob beyond its bytes was sent again.
+func (t *transfer) count(err error) result {
+	if err == nil {
+		t.result.again = max(0, t.result.sent-(t.blob.Size-t.result.resumed))
+	}
+	return t.result
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

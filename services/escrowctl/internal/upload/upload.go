@@ -4,6 +4,7 @@ package upload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -63,6 +64,7 @@ type Summary struct {
 	HeldBytes int64 `json:"heldBytes"`    // of blobs that were held before
 	Resumed   int64 `json:"resumedBytes"` // held before of blobs that were not whole
 	Sent      int64 `json:"sentBytes"`
+	Again     int64 `json:"sentAgainBytes"` // of those, what had been sent before and was lost when a connection or the service broke
 }
 
 // Send returns when the service holds every blob.
@@ -88,6 +90,7 @@ func (s *Sender) Send(ctx context.Context, blobs []Blob) (Summary, error) {
 	for _, r := range results {
 		sum.Sent += r.sent
 		sum.Resumed += r.resumed
+		sum.Again += r.again
 	}
 	return sum, err
 }
@@ -151,5 +154,11 @@ func (s *Sender) resourceName(b Blob) string {
 
 // passing says whether an error may be gone at the next attempt.
 func passing(err error) bool {
-	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Aborted)
+	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Aborted) || waiting(err)
+}
+
+// waiting says whether the service has other uploads to take in first. That may be long, and is no reason to give up.
+func waiting(err error) bool {
+	var f *fault.Error
+	return errors.As(err, &f) && (f.Reason == "TOO_MANY_UPLOADS" || f.Reason == "UPLOAD_IN_PROGRESS")
 }
