@@ -14,6 +14,7 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
+	sumdb "golang.org/x/mod/sumdb/note"
 
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/fault"
@@ -39,15 +40,19 @@ type Config struct {
 	Origin             string             // the log's host name: its checkpoints' origin and its key's name
 	Key                ed25519.PrivateKey // signs the checkpoints; a log keeps its key for life
 	CheckpointInterval time.Duration      // time between two checkpoints; zero means the shortest
+
+	// Least returns how many entries the log is known to have; it is asked when nobody else writes. A folder that has fewer
+	// holds an older copy, or is not the log's: going on there would give the world a second history. Nil asks nobody.
+	Least func(context.Context) (uint64, error)
 }
 
-// Log is an open log. Its methods may be called concurrently. One process at a time holds a log open.
+// Log is a log open for writing. Its methods may be called concurrently. One process at a time holds a log open; others
+// read it with a Reader.
 type Log struct {
-	dir    string
-	key    noteKey
-	add    tessera.AddFn
-	reader tessera.LogReader
-	wait   *watcher
+	*Reader
+	add  tessera.AddFn
+	tree tessera.LogReader
+	wait *watcher
 
 	shutdown func(context.Context) error
 	cancel   context.CancelFunc
@@ -70,7 +75,7 @@ func LeafHash(entry []byte) digest.Digest {
 // Open opens the log in cfg.Dir, or begins one there. The log outlives ctx: it ends with Close.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	quieten()
-	key, err := newNoteKey(cfg.Origin, cfg.Key)
+	key, signer, err := newSigner(cfg.Origin, cfg.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := start(ctx, cfg, key)
+	l, err := start(ctx, cfg, key, signer)
 	if err != nil {
 		return nil, errors.Join(err, unlock())
 	}
@@ -89,8 +94,8 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-func start(ctx context.Context, cfg Config, key noteKey) (*Log, error) {
-	if err := key.checkOwner(cfg.Dir); err != nil {
+func start(ctx context.Context, cfg Config, key noteKey, signer sumdb.Signer) (*Log, error) {
+	if err := key.checkFolder(ctx, cfg); err != nil {
 		return nil, err
 	}
 	interval := max(cfg.CheckpointInterval, ShortestCheckpointInterval)
@@ -100,8 +105,8 @@ func start(ctx context.Context, cfg Config, key noteKey) (*Log, error) {
 		cancel()
 		return nil, fmt.Errorf("log storage: %w", err)
 	}
-	appender, shutdown, reader, err := tessera.NewAppender(life, driver, tessera.NewAppendOptions().
-		WithCheckpointSigner(key.signer).
+	appender, shutdown, tree, err := tessera.NewAppender(life, driver, tessera.NewAppendOptions().
+		WithCheckpointSigner(signer).
 		WithCheckpointInterval(interval).
 		WithCheckpointRepublishInterval(max(republishInterval, interval)).
 		WithBatching(batchSize, batchAge))
@@ -110,23 +115,24 @@ func start(ctx context.Context, cfg Config, key noteKey) (*Log, error) {
 		return nil, fmt.Errorf("log: %w", err)
 	}
 	return &Log{
-		dir: cfg.Dir, key: key, add: appender.Add, reader: reader, shutdown: shutdown, cancel: cancel,
-		wait: newWatcher(reader.ReadCheckpoint, interval/10),
+		Reader: newReader(cfg.Dir, key), add: appender.Add, tree: tree, shutdown: shutdown, cancel: cancel,
+		wait: newWatcher(tree.ReadCheckpoint, interval/10),
 	}, nil
 }
 
-// Dir returns the folder with the log's files, laid out as C2SP tlog-tiles, to be served read-only below the log's base URL.
-// What lies below .state there is the log's own.
-func (l *Log) Dir() string { return l.dir }
-
-// Origin returns the log's host name.
-func (l *Log) Origin() string { return l.key.verifier.Name() }
-
-// PublicKey returns the key that checks the checkpoints.
-func (l *Log) PublicKey() ed25519.PublicKey { return l.key.public }
-
-// ID returns the log ID: the untruncated hash of origin and key.
-func (l *Log) ID() []byte { return append([]byte(nil), l.key.id...) }
+// Find looks for an entry by its leaf hash, from index from on, and returns once a published checkpoint covers what it found.
+// It sees every entry that an earlier Append has put into the tree, also where that Append ended in an error or a crash.
+func (l *Log) Find(ctx context.Context, leaf digest.Digest, from uint64) (index uint64, found bool, err error) {
+	size, err := l.tree.IntegratedSize(ctx)
+	if err != nil {
+		return 0, false, fmt.Errorf("size of the log: %w", err)
+	}
+	index, found, err = l.scan(ctx, leaf, from, size)
+	if err != nil || !found {
+		return 0, false, err
+	}
+	return index, true, l.wait.until(ctx, index+1)
+}
 
 // Append adds entry and returns its index once a published checkpoint covers it. Nothing is deduplicated.
 // After an error, also when ctx ends, the entry may or may not be in the log: ask Find before appending it again.

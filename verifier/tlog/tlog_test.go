@@ -136,7 +136,7 @@ func TestCloseWaitsForAppends(t *testing.T) {
 
 // size returns how many entries are in the tree, published or not.
 func size(l *Log) uint64 {
-	n, err := l.reader.IntegratedSize(context.Background())
+	n, err := l.tree.IntegratedSize(context.Background())
 	if err != nil {
 		return 0
 	}
@@ -289,7 +289,7 @@ func TestFolderIsTiles(t *testing.T) {
 }
 
 func FuzzCheckpoint(f *testing.F) {
-	k, err := newNoteKey(origin, newKey(f))
+	k, err := newNoteKey(origin, newKey(f).Public().(ed25519.PublicKey))
 	if err != nil {
 		f.Fatal(err)
 	}

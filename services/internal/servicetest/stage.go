@@ -18,11 +18,17 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/countersign-escrow/countersign/escrow/blob"
 	"github.com/countersign-escrow/countersign/escrow/blob/fs"
+	"github.com/countersign-escrow/countersign/escrow/blob/object"
+	"github.com/countersign-escrow/countersign/escrow/blob/seal"
 	"github.com/countersign-escrow/countersign/escrow/catalog"
+	"github.com/countersign-escrow/countersign/escrow/keyring"
+	"github.com/countersign-escrow/countersign/escrow/keyring/kekfile"
 	"github.com/countersign-escrow/countersign/escrow/resource"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
 	"github.com/countersign-escrow/countersign/services/internal/attestations"
+	"github.com/countersign-escrow/countersign/services/internal/custody"
 	"github.com/countersign-escrow/countersign/services/internal/deposit"
 	"github.com/countersign-escrow/countersign/services/internal/evaluation"
 	"github.com/countersign-escrow/countersign/services/internal/grants"
@@ -42,7 +48,8 @@ const LeaseTTL = 30 * time.Second
 type Stage struct {
 	*rpctest.House
 	Operator  resource.Organization
-	Blobs     *fs.Store
+	Blobs     blob.Store
+	Dir       string // of the object store and the log
 	Log       *tlog.Log
 	Queue     *jobs.Queue
 	Hub       *notify.Hub
@@ -55,7 +62,7 @@ type Stage struct {
 	Failures  atomic.Int64 // jobs that ended in an error so far
 }
 
-// Clock is the service's clock: the real time, set forward by the test.
+// Clock is the service's clock: the real time, moved by the test.
 type Clock struct {
 	mu    sync.Mutex
 	ahead time.Duration
@@ -68,7 +75,7 @@ func (c *Clock) Now() time.Time {
 	return time.Now().Add(c.ahead)
 }
 
-// Forward sets the clock forward.
+// Forward sets the clock forward, or, by a negative duration, back.
 func (c *Clock) Forward(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,10 +91,22 @@ func New(t testing.TB) *Stage {
 // NewWithLeases is New with leases that last so long.
 func NewWithLeases(t testing.TB, ttl time.Duration) *Stage {
 	t.Helper()
+	return put(t, ttl, func(s object.Store) object.Store { return s })
+}
+
+// NewOver is New with something before the object store.
+func NewOver(t testing.TB, over func(object.Store) object.Store) *Stage {
+	t.Helper()
+	return put(t, LeaseTTL, over)
+}
+
+func put(t testing.TB, ttl time.Duration, over func(object.Store) object.Store) *Stage {
+	t.Helper()
 	s := &Stage{House: rpctest.New(t), Hub: notify.New(), Sandbox: &Sandbox{}, Clock: &Clock{}}
 	s.Operator = s.Organization(t, "operator", catalog.Operator, "CH")
 	dir := t.TempDir()
-	s.Blobs = rpctest.Must[*fs.Store](t)(fs.Open(filepath.Join(dir, "objects"), make([]byte, 32)))
+	s.Dir = dir
+	s.Blobs = s.openBlobs(t, dir, over)
 	s.Queue = rpctest.Must[*jobs.Queue](t)(jobs.Open(t.Context(), s.Catalog.DB(), jobs.Config{
 		Poll: 10 * time.Millisecond,
 		Failed: func(kind string, attempt int, err error) {
@@ -103,6 +122,17 @@ func NewWithLeases(t testing.TB, ttl time.Duration) *Stage {
 	s.register(signer.PublicKeyPEM(), ttl)
 	s.Serve(t)
 	return s
+}
+
+// openBlobs makes the object store and the key-encryption key.
+func (s *Stage) openBlobs(t testing.TB, dir string, over func(object.Store) object.Store) blob.Store {
+	t.Helper()
+	objects := rpctest.Must[*fs.Store](t)(fs.Open(filepath.Join(dir, "objects")))
+	t.Cleanup(func() { check(t, objects.Close()) })
+	file := filepath.Join(dir, "kek.json")
+	check(t, kekfile.Generate(file, time.Now()))
+	kek := rpctest.Must[*kekfile.KEK](t)(kekfile.Open(file))
+	return seal.New(over(objects), keyring.New(catalog.VendorKeys{Catalog: s.Catalog}, kek))
 }
 
 // openLog makes the log and all keys.
@@ -140,6 +170,7 @@ func (s *Stage) register(statementKey string, ttl time.Duration) {
 	pb.RegisterEvaluationServiceServer(r, evaluation.New(evaluation.Config{Catalog: s.Catalog, Blobs: s.Blobs, Pipeline: s.Pipeline, Hub: s.Hub, Now: now}))
 	pb.RegisterRebuildServiceServer(r, rebuilds.New(rebuilds.Config{Catalog: s.Catalog, Pipeline: s.Pipeline, LeaseTTL: ttl, Now: now}))
 	pb.RegisterGrantServiceServer(r, grants.New(grants.Config{Catalog: s.Catalog, Reevaluator: s.Pipeline, Now: now}))
+	pb.RegisterCustodyServiceServer(r, custody.New(custody.Config{Catalog: s.Catalog, Custodian: s.Pipeline, Now: now}))
 	pb.RegisterAttestationServiceServer(r, attestations.New(attestations.Config{
 		Catalog: s.Catalog, Log: s.Log, TrustedRoot: s.Root, StatementKey: statementKey, Now: now}))
 }

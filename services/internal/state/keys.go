@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/durable"
+	"github.com/countersign-escrow/countersign/escrow/fault"
+	"github.com/countersign-escrow/countersign/escrow/keyring/kekfile"
 	"github.com/countersign-escrow/countersign/services/internal/ca"
 	"github.com/countersign-escrow/countersign/verifier/attest"
 )
@@ -29,10 +31,8 @@ const (
 	logFile       = "log.pem"
 	tsaKeyFile    = "tsa.pem"
 	tsaChainFile  = "tsa-chain.pem"
-	namesFile     = "object-names.key"
+	kekFile       = "kek.json"
 )
-
-const objectNamesSize = 32
 
 // keyMaker makes one key. The key's own file is written last, so that where it is there, its certificate is there too.
 type keyMaker struct {
@@ -41,12 +41,88 @@ type keyMaker struct {
 	make func(now time.Time) (key, cert []byte, err error)
 }
 
-var keyMakers = []keyMaker{
+// ownKeys makes Keys.
+var ownKeys = []keyMaker{
 	{caKeyFile, caCertFile, makeCA},
 	{statementFile, "", makeECDSA},
 	{logFile, "", makeEd25519},
 	{tsaKeyFile, tsaChainFile, makeTimestamp},
-	{namesFile, "", makeSecret},
+}
+
+// Keys are the service's own keys, besides the one that wraps the vendors'.
+type Keys struct {
+	CA        *ca.Authority
+	Statement *ecdsa.PrivateKey   // signs statements; P-256
+	Log       ed25519.PrivateKey  // signs the log's checkpoints
+	Timestamp *ecdsa.PrivateKey   // signs time stamps; P-256
+	TSAChain  []*x509.Certificate // of Timestamp, leaf first
+}
+
+// keyFolder is a folder of keys.
+type keyFolder string
+
+func (f keyFolder) path(name string) string { return filepath.Join(string(f), name) }
+
+// ReadKeys reads the keys in a folder, which several processes may share. Keys that others may read are refused. Workers,
+// which run as root, may share them with processes of a lesser user, to whom they then belong.
+func ReadKeys(dir string) (*Keys, error) {
+	var others []int
+	if os.Geteuid() == 0 {
+		owner, err := ownerOf(dir)
+		if err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		others = append(others, owner)
+	}
+	if err := checkPrivate(dir, others...); err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	k, err := keyFolder(dir).load()
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	return k, nil
+}
+
+// CreateKeys makes new keys in a folder that is not there yet, or empty: all of them or none.
+func CreateKeys(dir string, now time.Time) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(entries) > 0 {
+		return fault.AlreadyExists(dir).WithAdvice("what was done under the keys in it would be disowned by new ones")
+	}
+	if err := durable.MkdirAll(filepath.Dir(dir), folderMode); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), ".new-keys-*")
+	if err != nil {
+		return err
+	}
+	if err := keyFolder(temp).fillAndMove(dir, now); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	return nil
+}
+
+func (f keyFolder) fillAndMove(dir string, now time.Time) error {
+	if err := f.fill(now); err != nil {
+		return err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return durable.Rename(string(f), dir)
+}
+
+func (f keyFolder) fill(now time.Time) error {
+	for _, m := range ownKeys {
+		if err := f.makeKey(m, now); err != nil {
+			return fmt.Errorf("%s: %w", m.key, err)
+		}
+	}
+	return nil
 }
 
 // makeKeys makes the keys that are not there. Once there is a catalog the first start is over: a key that is missing
@@ -56,40 +132,40 @@ func (s *State) makeKeys(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range keyMakers {
-		there, err := exists(s.key(m.key))
+	for _, m := range append(ownKeys[:len(ownKeys):len(ownKeys)], keyMaker{kekFile, "", makeKEK}) {
+		there, err := exists(s.keys().path(m.key))
 		if err != nil {
 			return err
 		}
 		switch {
 		case there:
 		case started:
-			return fmt.Errorf("%s is missing though the service has run before: put it back from a backup", s.key(m.key))
+			return fmt.Errorf("%s is missing though the service has run before: put it back from a backup", s.keys().path(m.key))
 		default:
-			if err := s.makeKey(m, now); err != nil {
+			if err := s.keys().makeKey(m, now); err != nil {
 				return fmt.Errorf("%s: %w", m.key, err)
 			}
 		}
 	}
-	return s.sweep()
+	return s.keys().sweep()
 }
 
-func (s *State) makeKey(m keyMaker, now time.Time) error {
+func (f keyFolder) makeKey(m keyMaker, now time.Time) error {
 	key, cert, err := m.make(now)
 	if err != nil {
 		return err
 	}
 	if m.cert != "" {
-		if err := durable.WriteFile(s.key(m.cert), cert, fileMode); err != nil {
+		if err := durable.WriteFile(f.path(m.cert), cert, fileMode); err != nil {
 			return err
 		}
 	}
-	return durable.WriteFile(s.key(m.key), key, fileMode)
+	return durable.WriteFile(f.path(m.key), key, fileMode)
 }
 
 // sweep removes what a start that broke off left of half-written files.
-func (s *State) sweep() error {
-	left, err := filepath.Glob(filepath.Join(s.keys(), ".new-*"))
+func (f keyFolder) sweep() error {
+	left, err := filepath.Glob(f.path(".new-*"))
 	if err != nil {
 		return err
 	}
@@ -140,30 +216,29 @@ func makeTimestamp(now time.Time) (key, chain []byte, err error) {
 	return key, chain, err
 }
 
-func makeSecret(time.Time) (key, _ []byte, err error) {
-	key = make([]byte, objectNamesSize)
-	_, err = rand.Read(key)
+func makeKEK(now time.Time) (key, _ []byte, err error) {
+	key, err = kekfile.New(now)
 	return key, nil, err
 }
 
-func (s *State) loadKeys() error {
-	certPEM, err := os.ReadFile(s.key(caCertFile))
+func (f keyFolder) load() (*Keys, error) {
+	certPEM, err := os.ReadFile(f.path(caCertFile))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	keyPEM, err := os.ReadFile(s.key(caKeyFile))
+	keyPEM, err := os.ReadFile(f.path(caKeyFile))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.CA, err = ca.Load(certPEM, keyPEM); err != nil {
-		return fmt.Errorf("%s: %w", s.key(caKeyFile), err)
+	k := &Keys{}
+	if k.CA, err = ca.Load(certPEM, keyPEM); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.path(caKeyFile), err)
 	}
-	return errors.Join(
-		loadKey(s.key(statementFile), &s.Statement),
-		loadKey(s.key(logFile), &s.Log),
-		loadKey(s.key(tsaKeyFile), &s.Timestamp),
-		s.loadChain(),
-		s.loadNames(),
+	return k, errors.Join(
+		loadKey(f.path(statementFile), &k.Statement),
+		loadKey(f.path(logFile), &k.Log),
+		loadKey(f.path(tsaKeyFile), &k.Timestamp),
+		k.loadChain(f.path(tsaChainFile)),
 	)
 }
 
@@ -188,8 +263,7 @@ func loadKey[K crypto.Signer](path string, into *K) error {
 	return nil
 }
 
-func (s *State) loadChain() error {
-	path := s.key(tsaChainFile)
+func (k *Keys) loadChain(path string) error {
 	rest, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -203,23 +277,11 @@ func (s *State) loadChain() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		s.TSAChain = append(s.TSAChain, cert)
+		k.TSAChain = append(k.TSAChain, cert)
 	}
-	if len(s.TSAChain) == 0 {
+	if len(k.TSAChain) == 0 {
 		return fmt.Errorf("%s: holds no certificate", path)
 	}
-	return nil
-}
-
-func (s *State) loadNames() error {
-	key, err := os.ReadFile(s.key(namesFile))
-	if err != nil {
-		return err
-	}
-	if len(key) != objectNamesSize {
-		return fmt.Errorf("%s: has %d bytes, must have %d", s.key(namesFile), len(key), objectNamesSize)
-	}
-	s.ObjectNames = key
 	return nil
 }
 

@@ -26,25 +26,28 @@ const (
 	memberKeyFile   = "key.pem"
 )
 
-// ProfilePath is the path of the operator's profile.
-func (s *State) ProfilePath() string { return filepath.Join(s.Operator(), profileFile) }
+// ProfileFolder is a folder with the profile of a member of the operator.
+type ProfileFolder string
 
-// CertificatePath is the path of the operator's client certificate.
-func (s *State) CertificatePath() string { return filepath.Join(s.Operator(), certificateFile) }
+// Path is the path of the profile.
+func (f ProfileFolder) Path() string { return filepath.Join(string(f), profileFile) }
 
-// MemberKeyPath is the path of the key of the operator's client certificate.
-func (s *State) MemberKeyPath() string { return filepath.Join(s.Operator(), memberKeyFile) }
+// Certificate is the path of the client certificate.
+func (f ProfileFolder) Certificate() string { return filepath.Join(string(f), certificateFile) }
 
-// WriteMember puts the operator's key and certificate in their place.
-func (s *State) WriteMember(keyPEM, certPEM []byte) error {
-	if err := durable.WriteFile(s.MemberKeyPath(), keyPEM, fileMode); err != nil {
+// Key is the path of the key of the client certificate.
+func (f ProfileFolder) Key() string { return filepath.Join(string(f), memberKeyFile) }
+
+// WriteMember puts key and certificate in their place.
+func (f ProfileFolder) WriteMember(keyPEM, certPEM []byte) error {
+	if err := durable.WriteFile(f.Key(), keyPEM, fileMode); err != nil {
 		return err
 	}
-	return durable.WriteFile(s.CertificatePath(), certPEM, fileMode)
+	return durable.WriteFile(f.Certificate(), certPEM, fileMode)
 }
 
-// WriteProfile writes the operator's profile for a service that listens at those addresses.
-func (s *State) WriteProfile(address, web, organization string) error {
+// WriteProfile writes the profile for a service that clients reach at those addresses and whose CA is that.
+func (f ProfileFolder) WriteProfile(address, web, organization string, caPEM []byte) error {
 	raw, err := yaml.Marshal(Profile{
 		Address:      address,
 		Web:          web,
@@ -56,8 +59,8 @@ func (s *State) WriteProfile(address, web, organization string) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(filepath.Join(s.Operator(), profileCAFile), s.CA.CertificatePEM(), fileMode); err != nil {
+	if err := durable.WriteFile(filepath.Join(string(f), profileCAFile), caPEM, fileMode); err != nil {
 		return err
 	}
-	return durable.WriteFile(s.ProfilePath(), raw, fileMode)
+	return durable.WriteFile(f.Path(), raw, fileMode)
 }

@@ -3,9 +3,6 @@
 package state
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +10,7 @@ import (
 	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/durable"
-	"github.com/countersign-escrow/countersign/services/internal/ca"
+	"github.com/countersign-escrow/countersign/escrow/keyring/kekfile"
 )
 
 const (
@@ -25,15 +22,14 @@ const (
 type State struct {
 	Dir string // absolute
 
-	CA          *ca.Authority
-	Statement   *ecdsa.PrivateKey   // signs statements; P-256
-	Log         ed25519.PrivateKey  // signs the log's checkpoints
-	Timestamp   *ecdsa.PrivateKey   // signs time stamps; P-256
-	TSAChain    []*x509.Certificate // of Timestamp, leaf first
-	ObjectNames []byte              // under which stored objects get their names
+	*Keys
+	KEK *kekfile.KEK // wraps the keys that deposits are sealed with
 
 	lock *os.File
 }
+
+// At is the folder without opening it: it says where things lie, and nothing else of it may be used.
+func At(dir string) *State { return &State{Dir: dir} }
 
 // Open opens the folder, makes it and its keys where they are not there yet, and holds it until Close. It refuses a
 // folder that another process holds, and keys that others may read. A first start that broke off is carried on.
@@ -55,19 +51,22 @@ func Open(dir string) (_ *State, err error) {
 	return s, nil
 }
 
-func (s *State) open(now time.Time) error {
-	for _, sub := range []string{s.Objects(), s.LogDir(), s.Work(), s.Cache(), s.Operator(), s.keys()} {
+func (s *State) open(now time.Time) (err error) {
+	for _, sub := range []string{s.Objects(), s.LogDir(), s.Work(), s.Cache(), string(s.Operator()), s.KeysDir()} {
 		if err := durable.MkdirAll(sub, folderMode); err != nil {
 			return err
 		}
 	}
-	if err := checkPrivate(s.keys()); err != nil {
+	if err := checkPrivate(s.KeysDir()); err != nil {
 		return err
 	}
 	if err := s.makeKeys(now); err != nil {
 		return fmt.Errorf("make keys: %w", err)
 	}
-	if err := s.loadKeys(); err != nil {
+	if s.Keys, err = s.keys().load(); err == nil {
+		s.KEK, err = kekfile.Open(s.KEKFile())
+	}
+	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
 	}
 	return nil
@@ -92,11 +91,15 @@ func (s *State) Work() string { return filepath.Join(s.Dir, "work") }
 func (s *State) Cache() string { return filepath.Join(s.Dir, "cache") }
 
 // Operator is the folder of the operator's profile.
-func (s *State) Operator() string { return filepath.Join(s.Dir, "operator") }
+func (s *State) Operator() ProfileFolder { return ProfileFolder(filepath.Join(s.Dir, "operator")) }
 
-func (s *State) keys() string { return filepath.Join(s.Dir, "keys") }
+// KEKFile is the path of the key-encryption key.
+func (s *State) KEKFile() string { return s.keys().path(kekFile) }
 
-func (s *State) key(name string) string { return filepath.Join(s.keys(), name) }
+// KeysDir is the folder of the keys.
+func (s *State) KeysDir() string { return filepath.Join(s.Dir, "keys") }
+
+func (s *State) keys() keyFolder { return keyFolder(s.KeysDir()) }
 
 // prepare makes the folder itself. An empty one that is there already may be open to others; it is closed to them.
 func prepare(dir string) error {

@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/countersign-escrow/countersign/escrow/fault"
 )
 
 func open(t *testing.T, dir string) *State {
@@ -23,10 +26,10 @@ func open(t *testing.T, dir string) *State {
 func TestFirstStartIsPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := open(t, dir)
-	if err := s.WriteMember([]byte("key"), []byte("certificate")); err != nil {
+	if err := s.Operator().WriteMember([]byte("key"), []byte("certificate")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.WriteProfile("127.0.0.1:1", "https://127.0.0.1:2", "organizations/operator"); err != nil {
+	if err := s.Operator().WriteProfile("127.0.0.1:1", "https://127.0.0.1:2", "organizations/operator", s.CA.CertificatePEM()); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]bool{}
@@ -50,7 +53,7 @@ func TestFirstStartIsPrivate(t *testing.T) {
 	}
 	for _, want := range []string{
 		"objects", "log", "work", "cache", "keys/ca.pem", "keys/ca.key", "keys/statement.pem", "keys/log.pem", "keys/tsa.pem",
-		"keys/tsa-chain.pem", "keys/object-names.key", "operator/profile.yaml", "operator/ca.pem", "operator/certificate.pem",
+		"keys/tsa-chain.pem", "keys/kek.json", "operator/profile.yaml", "operator/ca.pem", "operator/certificate.pem",
 		"operator/key.pem",
 	} {
 		if !files[want] {
@@ -67,7 +70,7 @@ func TestKeysStay(t *testing.T) {
 	}
 	second := open(t, dir)
 	if !first.Statement.Equal(second.Statement) || !first.Log.Equal(second.Log) || !first.Timestamp.Equal(second.Timestamp) ||
-		string(first.ObjectNames) != string(second.ObjectNames) || !first.TSAChain[0].Equal(second.TSAChain[0]) ||
+		first.KEK.ID() != second.KEK.ID() || !first.TSAChain[0].Equal(second.TSAChain[0]) ||
 		string(first.CA.CertificatePEM()) != string(second.CA.CertificatePEM()) {
 		t.Error("a key changed from one start to the next")
 	}
@@ -120,7 +123,7 @@ func TestALinkedKeyIsRefused(t *testing.T) {
 // A first start that breaks off has made some of the files, whole, and perhaps left a half-written one.
 func TestAFirstStartThatBrokeOffIsCarriedOn(t *testing.T) {
 	whole := open(t, t.TempDir())
-	names := []string{caCertFile, caKeyFile, statementFile, logFile, tsaChainFile, tsaKeyFile, namesFile}
+	names := []string{caCertFile, caKeyFile, statementFile, logFile, tsaChainFile, tsaKeyFile, kekFile}
 	for n := range names {
 		dir := t.TempDir()
 		if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil {
@@ -130,7 +133,7 @@ func TestAFirstStartThatBrokeOffIsCarriedOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range names[:n] {
-			raw, err := os.ReadFile(whole.key(name))
+			raw, err := os.ReadFile(whole.keys().path(name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +181,7 @@ func TestALostKeyIsNotMadeAnew(t *testing.T) {
 }
 
 func TestADamagedKeyIsNamed(t *testing.T) {
-	for _, name := range []string{caKeyFile, caCertFile, statementFile, logFile, tsaKeyFile, tsaChainFile, namesFile} {
+	for _, name := range []string{caKeyFile, caCertFile, statementFile, logFile, tsaKeyFile, tsaChainFile, kekFile} {
 		dir := t.TempDir()
 		if err := open(t, dir).Close(); err != nil {
 			t.Fatal(err)
@@ -194,10 +197,10 @@ func TestADamagedKeyIsNamed(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	s := open(t, t.TempDir())
-	if err := s.WriteProfile("127.0.0.1:1", "https://127.0.0.1:2", "organizations/operator"); err != nil {
+	if err := s.Operator().WriteProfile("127.0.0.1:1", "https://127.0.0.1:2", "organizations/operator", s.CA.CertificatePEM()); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(s.ProfilePath())
+	raw, err := os.ReadFile(s.Operator().Path())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,5 +211,75 @@ func TestProfile(t *testing.T) {
 	want := Profile{"127.0.0.1:1", "https://127.0.0.1:2", "ca.pem", "certificate.pem", "key.pem", "organizations/operator"}
 	if got != want {
 		t.Errorf("profile %+v", got)
+	}
+}
+
+func TestKeysForManyProcesses(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "shared", "keys")
+	if err := CreateKeys(dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	first, err := ReadKeys(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CreateKeys(dir, time.Now()); !fault.Is(err, fault.Exists) {
+		t.Errorf("keys over keys: %v", err)
+	}
+	second, err := ReadKeys(dir)
+	if err != nil || !first.Log.Equal(second.Log) || !first.Statement.Equal(second.Statement) {
+		t.Errorf("the keys changed: %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "log.pem"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadKeys(dir); err == nil || !strings.Contains(err.Error(), "chmod 0600") {
+		t.Errorf("keys that others may read: %v", err)
+	}
+	if _, err := ReadKeys(filepath.Join(dir, "nothing")); err == nil {
+		t.Error("no keys are keys")
+	}
+}
+
+// A worker, which is root, shares the keys of the user that other processes run as, and nobody else's.
+func TestRootSharesTheKeysOfALesserUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir := filepath.Join(t.TempDir(), "keys")
+	if err := CreateKeys(dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	give := func(path string, user int) {
+		t.Helper()
+		if err := os.Chown(path, user, user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const lesser, other = 12345, 12346
+	give(dir, lesser)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		give(filepath.Join(dir, e.Name()), lesser)
+	}
+	if _, err := ReadKeys(dir); err != nil {
+		t.Error(err)
+	}
+	give(filepath.Join(dir, "log.pem"), other)
+	if _, err := ReadKeys(dir); err == nil || !strings.Contains(err.Error(), "belongs to user 12346") {
+		t.Errorf("a third user's key: %v", err)
+	}
+	if err := CheckOwner(filepath.Join(dir, "log.pem")); err == nil {
+		t.Error("another user's file is changed")
+	}
+	give(dir, 0)
+	if err := CheckOwner(dir); err != nil {
+		t.Error(err)
 	}
 }

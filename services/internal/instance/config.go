@@ -1,26 +1,32 @@
-// Package embedded is the whole service in one process and one folder: it wires the parts and gives each its place in the
+// Package instance is one process of the service: it wires the parts that its roles need and gives each its place in the
 // order of start and shutdown. It holds no logic of its own, and nothing but programs and tests should know of it.
-package embedded
+package instance
 
 import (
 	"log/slog"
 	"net"
+	"os"
+	"strings"
 	"time"
+
+	"github.com/countersign-escrow/countersign/services/internal/config"
 )
 
 // The addresses where nothing else is said.
 const (
-	DefaultListen = "127.0.0.1:8443"
-	DefaultHTTP   = "127.0.0.1:8444"
+	DefaultListen = config.DefaultListen
+	DefaultHTTP   = config.DefaultHTTP
 )
 
 // UnknownCountry is the operator's country where none is said: a code that ISO 3166-1 leaves to users and CLDR reads as
 // unknown.
 const UnknownCountry = "ZZ"
 
-// Config is how a service runs. Only Data is needed.
+// Config is how a process runs. Only Data or Shared is needed.
 type Config struct {
-	Data       string       // the folder; made at the first start
+	Data   string         // the whole service in this folder, which is made at the first start
+	Shared *config.Config // or one process of many, as the file says
+
 	Listen     string       // where gRPC listens, host:port; port 0 takes a free one
 	HTTP       string       // where HTTPS listens
 	Names      []string     // more host names and addresses for the server certificate
@@ -32,6 +38,14 @@ type Config struct {
 
 	CheckpointInterval time.Duration // between two checkpoints of the log; the shortest there is if 0
 	Grace              time.Duration // for what runs at shutdown; 10 seconds if 0
+}
+
+// FromFile is a process as the configuration file says.
+func FromFile(f *config.Config) Config {
+	return Config{
+		Shared: f, Listen: f.Listen, HTTP: f.HTTP, Names: f.Names, Country: f.OperatorCountry,
+		Runtime: f.Runtime, Workers: f.RebuildWorkers, Reflection: f.Reflection,
+	}
 }
 
 func (c Config) withDefaults() Config {
@@ -48,6 +62,29 @@ func (c Config) withDefaults() Config {
 		c.Grace = 10 * time.Second
 	}
 	return c
+}
+
+// has says whether the process has a role. The embedded form has all.
+func (c Config) has(r config.Role) bool { return c.Shared == nil || c.Shared.Has(r) }
+
+// roles are what the process does, for people.
+func (c Config) roles() string {
+	var list []string
+	for _, r := range []config.Role{config.API, config.Worker} {
+		if c.has(r) {
+			list = append(list, string(r))
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// host is the name of the machine, for people.
+func host() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
 }
 
 // names are what the server certificate is good for.

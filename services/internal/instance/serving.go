@@ -1,4 +1,4 @@
-package embedded
+package instance
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
 	"github.com/countersign-escrow/countersign/services/internal/attestations"
+	"github.com/countersign-escrow/countersign/services/internal/custody"
 	"github.com/countersign-escrow/countersign/services/internal/deposit"
 	"github.com/countersign-escrow/countersign/services/internal/directory"
 	"github.com/countersign-escrow/countersign/services/internal/evaluation"
@@ -25,13 +26,13 @@ func (s *Service) listenPart() lifecycle.Component {
 	return lifecycle.Component{
 		Name: "listeners",
 		Start: func(context.Context) error {
-			cert, err := s.state.CA.NewServerCertificate(s.cfg.names(), time.Now)
+			cert, err := s.keys.CA.NewServerCertificate(s.cfg.names(), time.Now)
 			if err != nil {
 				return err
 			}
 			s.webTLS = rpc.ServerTLS(cert.Get, nil)
 			s.server = rpc.NewServer(rpc.Config{
-				TLS:        rpc.ServerTLS(cert.Get, s.state.CA.Pool()),
+				TLS:        rpc.ServerTLS(cert.Get, s.keys.CA.Pool()),
 				Members:    rpc.CatalogMembers{Catalog: s.catalog},
 				Logger:     s.cfg.Logger,
 				Reflection: s.cfg.Reflection,
@@ -59,7 +60,7 @@ func closeListener(l net.Listener) error {
 // register puts every service into the server.
 func (s *Service) register() {
 	r := s.server.Registrar()
-	pb.RegisterDirectoryServiceServer(r, directory.New(directory.Config{Catalog: s.catalog, CA: s.state.CA}))
+	pb.RegisterDirectoryServiceServer(r, directory.New(directory.Config{Catalog: s.catalog, CA: s.keys.CA}))
 	pb.RegisterDepositServiceServer(r, deposit.New(deposit.Config{
 		Catalog: s.catalog, Blobs: s.blobs, Pipeline: s.pipeline, Hub: s.hub,
 	}))
@@ -68,6 +69,7 @@ func (s *Service) register() {
 	}))
 	pb.RegisterRebuildServiceServer(r, rebuilds.New(rebuilds.Config{Catalog: s.catalog, Pipeline: s.pipeline}))
 	pb.RegisterGrantServiceServer(r, grants.New(grants.Config{Catalog: s.catalog, Reevaluator: s.pipeline}))
+	pb.RegisterCustodyServiceServer(r, custody.New(custody.Config{Catalog: s.catalog, Custodian: s.pipeline}))
 	pb.RegisterAttestationServiceServer(r, attestations.New(attestations.Config{
 		Catalog: s.catalog, Log: s.log, TrustedRoot: s.proofs.trustedRoot, StatementKey: s.proofs.signer.PublicKeyPEM(),
 	}))
@@ -88,11 +90,13 @@ func (s *Service) healthPart() lifecycle.Component {
 		Start: func(start context.Context) error {
 			s.register()
 			custody, proving := []rpc.Check{s.catalog.Ping}, []rpc.Check{s.catalog.Ping, s.logWorks}
+			holding := append(proving, s.objects.Ready)
 			s.health = rpc.NewHealth(s.server.Registrar(), map[string][]rpc.Check{
 				pb.DirectoryService_ServiceDesc.ServiceName:   custody,
 				pb.GrantService_ServiceDesc.ServiceName:       custody,
-				pb.DepositService_ServiceDesc.ServiceName:     proving,
-				pb.EvaluationService_ServiceDesc.ServiceName:  proving,
+				pb.CustodyService_ServiceDesc.ServiceName:     custody,
+				pb.DepositService_ServiceDesc.ServiceName:     holding,
+				pb.EvaluationService_ServiceDesc.ServiceName:  holding,
 				pb.RebuildService_ServiceDesc.ServiceName:     proving,
 				pb.AttestationService_ServiceDesc.ServiceName: proving,
 			})
@@ -119,7 +123,9 @@ func (s *Service) webPart() lifecycle.Component {
 		Start: func(context.Context) (err error) {
 			var handler http.Handler
 			handler, done, err = web.Handler(web.Config{
-				Healthy:     func(ctx context.Context) error { return errors.Join(s.catalog.Ping(ctx), s.logWorks(ctx)) },
+				Healthy: func(ctx context.Context) error {
+					return errors.Join(s.catalog.Ping(ctx), s.logWorks(ctx), s.objects.Ready(ctx))
+				},
 				TrustedRoot: s.proofs.trustedRoot,
 				Statement:   []byte(s.proofs.signer.PublicKeyPEM()),
 				LogDir:      s.log.Dir(),

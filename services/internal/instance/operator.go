@@ -1,4 +1,4 @@
-package embedded
+package instance
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/countersign-escrow/countersign/services/internal/ca"
 	"github.com/countersign-escrow/countersign/services/internal/directory"
 	"github.com/countersign-escrow/countersign/services/internal/lifecycle"
+	"github.com/countersign-escrow/countersign/services/internal/state"
 )
 
 // The operator and its first member.
@@ -26,36 +27,38 @@ const (
 // renewBefore is how long before its end the operator's certificate is made anew at a start.
 const renewBefore = 30 * 24 * time.Hour
 
-// operatorPart sees to it that the operator is in the catalog, and that its profile works.
+// operatorPart sees to it that the operator is in the catalog, and where one process is the whole service, that its
+// profile works.
 func (s *Service) operatorPart() lifecycle.Component {
 	return lifecycle.Component{
 		Name: "operator",
 		Start: func(ctx context.Context) (err error) {
 			now := time.Now().UTC()
-			if s.operator, err = s.registerOperator(ctx, now); err != nil {
+			if s.operator, err = registerOperator(ctx, s.catalog, s.cfg.Country, now); err != nil || s.folder == nil {
 				return err
 			}
-			if err := s.renewAdmin(ctx, now); err != nil {
+			admin := admin{catalog: s.catalog, ca: s.keys.CA, operator: s.operator.Name, folder: s.folder.Operator()}
+			if err := admin.renew(ctx, now); err != nil {
 				return err
 			}
-			return s.state.WriteProfile(reach(s.grpc.Addr()), "https://"+reach(s.http.Addr()), s.operator.Name.String())
+			return admin.folder.WriteProfile(reach(s.grpc.Addr()), "https://"+reach(s.http.Addr()), s.operator.Name.String(), s.keys.CA.CertificatePEM())
 		},
 	}
 }
 
-func (s *Service) registerOperator(ctx context.Context, now time.Time) (org *catalog.Organization, err error) {
+func registerOperator(ctx context.Context, c *catalog.Catalog, wanted string, now time.Time) (org *catalog.Organization, err error) {
 	name, err := resource.NewOrganization(operatorID)
 	if err != nil {
 		return nil, err
 	}
-	country := s.cfg.Country
+	country := wanted
 	if country == "" {
 		country = UnknownCountry
 	}
 	if err := directory.CheckCountry("--operator-country", country); err != nil {
 		return nil, err
 	}
-	err = s.catalog.Update(ctx, func(tx *catalog.Tx) error {
+	err = c.Update(ctx, func(tx *catalog.Tx) error {
 		org, err = tx.Organization(name)
 		if !fault.Is(err, fault.NotFound) {
 			return err
@@ -66,18 +69,30 @@ func (s *Service) registerOperator(ctx context.Context, now time.Time) (org *cat
 	if err != nil {
 		return nil, err
 	}
-	if s.cfg.Country != "" && org.Country != s.cfg.Country {
+	if wanted != "" && org.Country != wanted {
 		return nil, fmt.Errorf("the operator's country was set to %s at the first start and attestations say so: it cannot become %s",
-			org.Country, s.cfg.Country)
+			org.Country, wanted)
 	}
 	return org, nil
 }
 
-// renewAdmin makes the operator's client certificate where there is none that will count for some time to come.
-func (s *Service) renewAdmin(ctx context.Context, now time.Time) error {
-	if ok, err := s.adminCounts(ctx, now.Add(renewBefore)); ok || err != nil {
+// admin is the operator's first member, with the folder of its profile.
+type admin struct {
+	catalog  *catalog.Catalog
+	ca       *ca.Authority
+	operator resource.Organization
+	folder   state.ProfileFolder
+}
+
+// renew makes the client certificate where there is none that will count for some time to come.
+func (a admin) renew(ctx context.Context, now time.Time) error {
+	if ok, err := a.counts(ctx, now.Add(renewBefore)); ok || err != nil {
 		return err
 	}
+	return a.issue(ctx, now)
+}
+
+func (a admin) issue(ctx context.Context, now time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -91,25 +106,25 @@ func (s *Service) renewAdmin(ctx context.Context, now time.Time) error {
 		return err
 	}
 	var issued *ca.Issued
-	err = s.catalog.Update(ctx, func(tx *catalog.Tx) error {
-		issued, err = directory.Issue(tx, s.state.CA, csr, s.operator.Name, adminMember, now)
+	err = a.catalog.Update(ctx, func(tx *catalog.Tx) error {
+		issued, err = directory.Issue(tx, a.ca, csr, a.operator, adminMember, now)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return s.state.WriteMember(keyPEM, issued.PEM)
+	return a.folder.WriteMember(keyPEM, issued.PEM)
 }
 
-// adminCounts says whether the certificate in the operator's folder will count at that time. One that a broken-off start
-// left without its key, or that is not in the catalog, does not.
-func (s *Service) adminCounts(ctx context.Context, then time.Time) (bool, error) {
-	pair, err := tls.LoadX509KeyPair(s.state.CertificatePath(), s.state.MemberKeyPath())
+// counts says whether the certificate in the folder will count at that time. One that a broken-off start left without its
+// key, or that is not in the catalog, does not.
+func (a admin) counts(ctx context.Context, then time.Time) (bool, error) {
+	pair, err := tls.LoadX509KeyPair(a.folder.Certificate(), a.folder.Key())
 	if err != nil || then.After(pair.Leaf.NotAfter) {
 		return false, nil //nolint:nilerr // whatever is wrong with it, a new one is made
 	}
 	counts := false
-	err = s.catalog.View(ctx, func(tx *catalog.Tx) error {
+	err = a.catalog.View(ctx, func(tx *catalog.Tx) error {
 		cert, err := tx.Certificate(ca.Serial(pair.Leaf))
 		if fault.Is(err, fault.NotFound) {
 			return nil

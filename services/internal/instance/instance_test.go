@@ -1,4 +1,4 @@
-package embedded
+package instance
 
 import (
 	"bytes"
@@ -129,6 +129,7 @@ func TestEveryServiceIsServedAndHealthy(t *testing.T) {
 		"", pb.DirectoryService_ServiceDesc.ServiceName, pb.DepositService_ServiceDesc.ServiceName,
 		pb.EvaluationService_ServiceDesc.ServiceName, pb.RebuildService_ServiceDesc.ServiceName,
 		pb.GrantService_ServiceDesc.ServiceName, pb.AttestationService_ServiceDesc.ServiceName,
+		pb.CustodyService_ServiceDesc.ServiceName,
 	} {
 		resp, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
 		if err != nil || resp.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
@@ -191,7 +192,7 @@ func TestNothingInTheFolderIsForOthers(t *testing.T) {
 			t.Errorf("%s has mode %s", sub, info.Mode())
 		}
 	}
-	for _, path := range []string{s.Profile(), s.state.MemberKeyPath()} {
+	for _, path := range []string{s.Profile(), s.folder.Operator().Key()} {
 		if info := rpctest.Must[fs.FileInfo](t)(os.Stat(path)); info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %s", path, info.Mode())
 		}
