@@ -5,6 +5,7 @@ export GOTOOLCHAIN := local
 CACHE  ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign
 TOOL    = go tool -modfile=tools.mod
 COSIGN  = $(CACHE)/bin/cosign
+MINIO   = $(CACHE)/bin/minio
 
 .PHONY: build
 build: ## escrowd and escrowctl into bin/
@@ -46,14 +47,22 @@ fuzz: ## every fuzz test for FUZZTIME each
 	.ci/fuzz $(or $(FUZZTIME),60s)
 
 .PHONY: campaign
-campaign: ## kill the service KILLS times while releases are deposited, and look for what is lost
-	COUNTERSIGN_CAMPAIGN=$(or $(KILLS),200) go test -count=1 -timeout 6h -run '^TestKilledAtAnyMoment$$' -v ./services/escrowctl/e2e
+campaign: ## kill the service KILLS times, and disturb its store, clock and processes for MINUTES, while releases are deposited
+	COUNTERSIGN_KILLS=$(or $(KILLS),500) go test -count=1 -timeout 6h -run '^TestKilledAtAnyMoment$$' -v ./services/escrowctl/e2e
+	COUNTERSIGN_MINUTES=$(or $(MINUTES),10) go test -count=1 -timeout 6h -run '^TestManyProcessesKilledAtAnyMoment$$' -v ./services/escrowctl/e2e
+	COUNTERSIGN_MINUTES=$(or $(MINUTES),10) go test -count=1 -timeout 6h -run '^TestNothingIsLostWhileTheStoreAndTheClockFail$$' -v ./services/internal/servicetest
 
 .PHONY: cosign
 cosign: $(COSIGN) ## the stock verifier, into the cache folder
 $(COSIGN):
 	mkdir -p $(dir $@)
 	cd / && GOBIN=$(dir $@) go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+
+.PHONY: minio
+minio: $(MINIO) ## the S3 server of the tests, into the cache folder
+$(MINIO):
+	mkdir -p $(dir $@)
+	cd / && GOBIN=$(dir $@) go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
 .PHONY: help
 help:

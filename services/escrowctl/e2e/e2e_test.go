@@ -69,6 +69,7 @@ func TestScripts(t *testing.T) {
 			"killed":   killed,
 			"wrong":    wrongDigest,
 			"fill":     fill,
+			"flip":     flip,
 		},
 	})
 }
