@@ -28,8 +28,9 @@ func (s *Server) LeaseRebuild(ctx context.Context, r *pb.LeaseRebuildRequest) (*
 	if err := checkPlatforms(r.GetPlatforms()); err != nil {
 		return nil, err
 	}
-	resp := &pb.LeaseRebuildResponse{}
+	var resp *pb.LeaseRebuildResponse
 	err = s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		resp = &pb.LeaseRebuildResponse{}
 		lease, err := tx.LeaseGrantedRebuild(rebuilder, r.GetPlatforms(), s.now(), s.LeaseTTL)
 		if err != nil || lease == nil {
 			return err
