@@ -19,6 +19,7 @@ test: lint generated ## everything that CI runs
 .PHONY: lint
 lint: ## linters, layer rules and API rules
 	$(TOOL) golangci-lint run ./...
+	go vet -tags bench ./...
 	$(TOOL) buf lint
 	$(TOOL) buf breaking --against proto/released.binpb
 

@@ -15,7 +15,6 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"github.com/countersign-escrow/countersign/escrow/blob/s3"
 	"github.com/countersign-escrow/countersign/escrow/blob/s3/miniotest"
 	"github.com/countersign-escrow/countersign/escrow/catalog/pgtest"
 )
@@ -66,28 +65,14 @@ func benchCluster(t *testing.T, server *miniotest.Server) *cluster {
 	c.database = pgtest.StartOwn(t, pgtest.Options{Durable: true}).URL(t)
 	c.addresses = []string{freeAddress(t)}
 	bucket := c.bucketIn(server)
-	p := &process{name: "one", config: c.path("one.yaml")}
-	c.write("one.yaml", fmt.Sprintf(clusterConfig, "api, worker", c.addresses[0], c.database, bucket, "one", "/nonexistent"))
+	p := &process{name: "one", role: clusterAPI + "," + clusterWorker, config: c.path("one.yaml")}
+	c.write("one.yaml", fmt.Sprintf(clusterConfig, c.addresses[0], c.database, bucket, "one", "/nonexistent"))
 	c.processes = []*process{p}
 	c.escrowd("keys", "create", "--config", p.config)
 	t.Cleanup(c.killAll)
 	c.startProcess(p)
 	c.enrol()
 	return c
-}
-
-// bucketIn makes a bucket and returns what a configuration says of it.
-func (c *cluster) bucketIn(server *miniotest.Server) string {
-	for name, secret := range map[string]string{"access": server.AccessKey, "secret": server.SecretKey} {
-		if err := os.WriteFile(c.path(name), []byte(secret+"\n"), 0o600); err != nil {
-			c.Fatal(err)
-		}
-	}
-	if _, err := s3.CreateBucket(c.Context(), s3.Config{Endpoint: server.Endpoint, Bucket: "escrow", AccessKey: server.AccessKey,
-		SecretKey: server.SecretKey, PlainHTTPUnsafe: true}); err != nil {
-		c.Fatal(err)
-	}
-	return fmt.Sprintf(`{endpoint: "http://%s", bucket: escrow, access_key_file: access, secret_key_file: secret}`, server.Endpoint)
 }
 
 // round makes the noise another, as what is held is not sent again, and signs a release of it.

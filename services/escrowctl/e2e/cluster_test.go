@@ -90,7 +90,7 @@ type process struct {
 func newCluster(t *testing.T, rebuilds bool) *cluster {
 	c := &cluster{crash: &crash{T: t, dir: t.TempDir(), receipts: map[string][]byte{}}}
 	c.database = pgtest.StartOwn(t, pgtest.Options{}).URL(t)
-	bucket := c.makeBucket()
+	bucket := c.bucketIn(miniotest.Start(t))
 	runtime := "/nonexistent"
 	if rebuilds {
 		runtime = "runc"
@@ -130,10 +130,9 @@ work: work/%s
 runtime: %s
 `
 
-// makeBucket starts MinIO, makes a bucket, and returns what a configuration says of it.
-func (c *cluster) makeBucket() string {
+// bucketIn makes a bucket and returns what a configuration says of it.
+func (c *cluster) bucketIn(server *miniotest.Server) string {
 	c.Helper()
-	server := miniotest.Start(c.T)
 	for name, secret := range map[string]string{"access": server.AccessKey, "secret": server.SecretKey} {
 		if err := os.WriteFile(c.path(name), []byte(secret+"\n"), 0o600); err != nil {
 			c.Fatal(err)
