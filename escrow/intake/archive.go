@@ -11,11 +11,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/fault"
 )
 
-// OpenArchive opens a tar archive (plain, or compressed with gzip, bzip2, xz or zstd) or a zip archive, told by its content.
-func OpenArchive(r io.ReaderAt, size int64, lim Limits) (Tree, error) {
-	return openArchive(&source{r: r, size: size}, lim, options{})
-}
-
+// openArchive opens a tar archive (plain, or compressed with gzip, bzip2, xz or zstd) or a zip archive, told by its content.
 func openArchive(src *source, lim Limits, opts options) (Tree, error) {
 	if err := lim.check(); err != nil {
 		return nil, err

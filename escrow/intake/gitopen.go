@@ -11,13 +11,6 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/intake/gitbundle"
 )
 
-// OpenGitBundle opens the tree of the commit that a tag in a git bundle names. The bundle must hold the tree whole. What is made of
-// its pack is kept in scratchDir until Close.
-func OpenGitBundle(ctx context.Context, r io.ReaderAt, size int64, tag, scratchDir string, lim Limits) (Tree, error) {
-	g := &gitOpener{ctx: ctx, scratch: scratchDir, lim: lim}
-	return g.open(&source{r: r, size: size}, nil, tag)
-}
-
 const adviceBases = "list the earlier bundles that hold it as bases, each after those that it needs itself, or bundle the full history"
 
 // gitOpener opens a bundle after the bases whose objects it leaves out.

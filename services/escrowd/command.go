@@ -19,7 +19,7 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newServe(), newConfig(), newKeys(), newOperator(), newBackup(), newRestore())
+	root.AddCommand(newServe(), newConfig(), newKeys(), newBucket(), newOperator(), newBackup(), newRestore())
 	return root
 }
 

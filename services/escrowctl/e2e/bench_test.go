@@ -69,6 +69,7 @@ func benchCluster(t *testing.T, server *miniotest.Server) *cluster {
 	c.write("one.yaml", fmt.Sprintf(clusterConfig, c.addresses[0], c.database, bucket, "one", "/nonexistent"))
 	c.processes = []*process{p}
 	c.escrowd("keys", "create", "--config", p.config)
+	c.escrowd("bucket", "create", "--config", p.config)
 	t.Cleanup(c.killAll)
 	c.startProcess(p)
 	c.enrol()

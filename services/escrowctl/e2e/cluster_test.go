@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/countersign-escrow/countersign/escrow/blob/s3"
 	"github.com/countersign-escrow/countersign/escrow/blob/s3/miniotest"
 	"github.com/countersign-escrow/countersign/escrow/catalog"
 	"github.com/countersign-escrow/countersign/escrow/catalog/pgtest"
@@ -110,6 +109,7 @@ func newCluster(t *testing.T, rebuilds bool) *cluster {
 		c.processes = append(c.processes, p)
 	}
 	c.escrowd("keys", "create", "--config", c.processes[0].config)
+	c.escrowd("bucket", "create", "--config", c.processes[0].config)
 	t.Cleanup(c.killAll)
 	for _, p := range c.processes {
 		c.startProcess(p)
@@ -130,17 +130,13 @@ work: work/%s
 runtime: %s
 `
 
-// bucketIn makes a bucket and returns what a configuration says of it.
+// bucketIn returns what a configuration says of a bucket in a server.
 func (c *cluster) bucketIn(server *miniotest.Server) string {
 	c.Helper()
 	for name, secret := range map[string]string{"access": server.AccessKey, "secret": server.SecretKey} {
 		if err := os.WriteFile(c.path(name), []byte(secret+"\n"), 0o600); err != nil {
 			c.Fatal(err)
 		}
-	}
-	if _, err := s3.CreateBucket(c.Context(), s3.Config{Endpoint: server.Endpoint, Bucket: "escrow", AccessKey: server.AccessKey,
-		SecretKey: server.SecretKey, PlainHTTPUnsafe: true}); err != nil {
-		c.Fatal(err)
 	}
 	return fmt.Sprintf(`{endpoint: "http://%s", bucket: escrow, access_key_file: access, secret_key_file: secret}`, server.Endpoint)
 }
