@@ -11,10 +11,9 @@ MINIO   = $(CACHE)/bin/minio
 build: ## escrowd and escrowctl into bin/
 	go build -trimpath -o bin/ ./services/escrowd ./services/escrowctl
 
-# -count=1: the end-to-end tests build the programs, which the test cache does not see.
 .PHONY: test
 test: lint generated ## everything that CI runs
-	go test -race -count=1 -timeout 20m ./...
+	.ci/test
 
 .PHONY: lint
 lint: ## linters, layer rules and API rules
