@@ -44,7 +44,7 @@ func (t *gitTree) resolve(ctx context.Context, id gitbundle.ID, tag string) erro
 		return err
 	}
 	if kind == gitbundle.Tag {
-		t.prov.TagObject = id.String()
+		t.prov.TagObject, t.prov.TagContent = id.String(), b
 		if id, err = commitOfTag(b, strings.TrimPrefix(tag, "refs/tags/")); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (t *gitTree) resolve(ctx context.Context, id gitbundle.ID, tag string) erro
 	if kind != gitbundle.Commit {
 		return fault.Invalidf("tag", "%.200q names a %s, must name a commit", tag, kind)
 	}
-	t.prov.Commit = id.String()
+	t.prov.Commit, t.prov.CommitContent = id.String(), b
 	if t.root, t.prov.Time, err = readCommit(b); err != nil {
 		return err
 	}

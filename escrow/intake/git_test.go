@@ -41,6 +41,7 @@ func TestStockBundles(t *testing.T) {
 			if id.Tree != TreePrefix+oddSHA256 || !slices.Equal(id.SWHIDs, c.swhids) || !id.Time.Equal(packTime) || id.Files != 16 {
 				t.Errorf("%+v", id)
 			}
+			checkContents(t, tree.Provenance())
 			dir := t.TempDir()
 			if err := Unpack(context.Background(), tree, dir); err != nil {
 				t.Fatal(err)

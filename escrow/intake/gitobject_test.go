@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -91,5 +92,24 @@ func TestStockIncrement(t *testing.T) {
 	s := read("testdata/increment.bundle", "v2.0", read("testdata/v2.bundle", "v1.0"))
 	if id, err := d.identify(t, s); err != nil || id.Files != 17 || id.SWHIDs[0] != "swh:1:dir:"+incrementTree {
 		t.Errorf("%+v, %v", id, err)
+	}
+}
+
+// checkContents makes sure that the objects that signatures cover are given as their ids say.
+func checkContents(t *testing.T, p Provenance) {
+	t.Helper()
+	for _, o := range []struct {
+		kind, id string
+		content  []byte
+	}{{"tag", p.TagObject, p.TagContent}, {"commit", p.Commit, p.CommitContent}} {
+		if o.id == "" {
+			if o.content != nil {
+				t.Errorf("%q of no %s", o.content, o.kind)
+			}
+			continue
+		}
+		if id := fmt.Sprintf("%x", sha1.Sum(fmt.Appendf(nil, "%s %d\x00%s", o.kind, len(o.content), o.content))); id != o.id {
+			t.Errorf("the %s %s is given as %q", o.kind, o.id, o.content)
+		}
 	}
 }

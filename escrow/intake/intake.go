@@ -54,4 +54,7 @@ type Provenance struct {
 	Commit    string
 	CommitsTo string // the tree that the commit names
 	TagObject string // "" for a lightweight tag
+	// What is in the objects, as signatures cover it. Each has its id by SHA-1 with detection of collisions. Not to be changed.
+	TagContent    []byte // nil for a lightweight tag
+	CommitContent []byte
 }
