@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // maxRebuildWorkers bounds rebuild_workers: more is a slip of the finger.
@@ -14,7 +16,7 @@ const maxRebuildWorkers = 256
 
 // checker looks at what types do not say.
 type checker struct {
-	*collector
+	*problem.Collector
 	lines map[string]int
 }
 
@@ -23,7 +25,7 @@ func (c *checker) wrong(field, format string, args ...any) {
 	at := field
 	for {
 		if line, ok := c.lines[at]; ok {
-			c.add(line, field, format, args...)
+			c.Add(line, field, format, args...)
 			return
 		}
 		at = at[:max(strings.LastIndexAny(at, ".["), 0)]

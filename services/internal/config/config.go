@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // Role is what a process does.
@@ -146,7 +148,7 @@ func Read(path string) (*Config, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Problems{{File: path, Message: "no such file; deploy/config/escrowd.yaml is one to begin with"}}
+		return nil, problem.Problems{{File: path, Message: "no such file; deploy/config/escrowd.yaml is one to begin with"}}
 	}
 	if err != nil {
 		return nil, err
@@ -161,23 +163,23 @@ func Read(path string) (*Config, error) {
 
 // Parse reads the bytes of a configuration file that stands at path, which is absolute.
 func Parse(path string, b []byte) (*Config, error) {
-	c := &collector{file: path}
+	c := &problem.Collector{File: path}
 	root := parse(b, c)
 	if root == nil {
-		return nil, c.err()
+		return nil, c.Err()
 	}
 	lines := shape(root, c)
-	if err := c.err(); err != nil {
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	var cfg Config
 	if err := root.Decode(&cfg); err != nil {
-		c.addYAML(err)
-		return nil, c.err()
+		c.AddYAML(err)
+		return nil, c.Err()
 	}
 	cfg.setDefaults()
-	(&checker{collector: c, lines: lines}).config(&cfg)
-	if err := c.err(); err != nil {
+	(&checker{Collector: c, lines: lines}).config(&cfg)
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	cfg.resolve(filepath.Dir(path))

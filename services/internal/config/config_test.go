@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 const small = `operator_country: CH
@@ -121,13 +123,13 @@ func TestMistakesAreToldWithTheirPlace(t *testing.T) {
 		"vault's token":   {"kek: {file: keys/kek}", "kek: {vault: {address: 'https://v.example', key: k}}", ":5: kek.vault.token_file: is missing"},
 		"former":          {"work: work", "work: work\nformer_keks: [{}]", ":8: former_keks[0]: must have either file or vault"},
 		"two documents":   {"work: work", "work: work\n---\nwork: work", ": a second document follows"},
-		"no YAML":         {"work: work", "work: [", ":7: did not find"},
+		"no YAML":         {"keys: keys", "keys: ]", ":4: did not find"},
 	} {
 		if !strings.Contains(small, c.old) {
 			t.Fatalf("%s: nothing to replace", name)
 		}
 		_, err := Parse("escrowd.yaml", []byte(strings.Replace(small, c.old, c.new, 1)))
-		var problems Problems
+		var problems problem.Problems
 		if !errors.As(err, &problems) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v\nwant %s", name, err, c.want)
 		}
@@ -228,8 +230,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		var problems Problems
-		if !errors.As(err, &problems) || len(problems) > maxProblems {
+		var problems problem.Problems
+		if !errors.As(err, &problems) || len(problems) > problem.Max {
 			t.Fatalf("%T: %v", err, err)
 		}
 		for _, p := range problems {

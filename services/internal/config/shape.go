@@ -11,28 +11,30 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // maxDepth bounds how deep a file nests; Config itself nests four deep.
 const maxDepth = 16
 
 // parse reads one YAML document; nil if there is none.
-func parse(b []byte, c *collector) *yaml.Node {
+func parse(b []byte, c *problem.Collector) *yaml.Node {
 	if len(b) > MaxBytes {
-		c.add(0, "", "is longer than %d bytes", MaxBytes)
+		c.Add(0, "", "is longer than %d bytes", MaxBytes)
 		return nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	var doc, more yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) || (err == nil && len(doc.Content) != 1) {
-		c.add(0, "", "is empty")
+		c.Add(0, "", "is empty")
 		return nil
 	} else if err != nil {
-		c.addYAML(err)
+		c.AddYAML(err)
 		return nil
 	}
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		c.add(more.Line, "", "a second document follows: one file holds one configuration")
+		c.Add(more.Line, "", "a second document follows: one file holds one configuration")
 		return nil
 	}
 	return doc.Content[0]
@@ -40,11 +42,11 @@ func parse(b []byte, c *collector) *yaml.Node {
 
 // shaper holds a file against the fields of Config and notes on which line each field stands.
 type shaper struct {
-	problems *collector
+	problems *problem.Collector
 	lines    map[string]int
 }
 
-func shape(root *yaml.Node, c *collector) map[string]int {
+func shape(root *yaml.Node, c *problem.Collector) map[string]int {
 	s := shaper{problems: c, lines: map[string]int{}}
 	s.value(root, reflect.TypeFor[Config](), "", root.Line, 0)
 	return s.lines
@@ -57,11 +59,11 @@ func (s shaper) value(n *yaml.Node, t reflect.Type, field string, line, depth in
 	}
 	switch {
 	case depth > maxDepth:
-		s.problems.add(line, field, "is nested too deeply")
+		s.problems.Add(line, field, "is nested too deeply")
 	case n.Kind == yaml.AliasNode:
-		s.problems.add(line, field, "is an alias: write the value out")
+		s.problems.Add(line, field, "is an alias: write the value out")
 	case n.ShortTag() == "!!null":
-		s.problems.add(line, field, "is empty: leave the field out, or give it a value")
+		s.problems.Add(line, field, "is empty: leave the field out, or give it a value")
 	case t.Kind() == reflect.Struct:
 		s.mapping(n, t, field, depth)
 	case t.Kind() == reflect.Slice:
@@ -73,7 +75,7 @@ func (s shaper) value(n *yaml.Node, t reflect.Type, field string, line, depth in
 
 func (s shaper) mapping(n *yaml.Node, t reflect.Type, field string, depth int) {
 	if n.Kind != yaml.MappingNode {
-		s.problems.add(n.Line, field, "must be a mapping of fields to values")
+		s.problems.Add(n.Line, field, "must be a mapping of fields to values")
 		return
 	}
 	known := fieldsOf(t)
@@ -84,9 +86,9 @@ func (s shaper) mapping(n *yaml.Node, t reflect.Type, field string, depth int) {
 		want, ok := known[key.Value]
 		switch {
 		case key.Kind != yaml.ScalarNode || !ok:
-			s.problems.add(key.Line, at, "unknown field; there are %s", names(known))
+			s.problems.Add(key.Line, at, "unknown field; there are %s", names(known))
 		case seen[key.Value]:
-			s.problems.add(key.Line, at, "is given twice")
+			s.problems.Add(key.Line, at, "is given twice")
 		default:
 			seen[key.Value] = true
 			s.value(value, want, at, key.Line, depth+1)
@@ -96,7 +98,7 @@ func (s shaper) mapping(n *yaml.Node, t reflect.Type, field string, depth int) {
 
 func (s shaper) list(n *yaml.Node, t reflect.Type, field string, depth int) {
 	if n.Kind != yaml.SequenceNode {
-		s.problems.add(n.Line, field, "must be a list")
+		s.problems.Add(n.Line, field, "must be a list")
 		return
 	}
 	for i, item := range n.Content {
@@ -111,7 +113,7 @@ func (s shaper) scalar(n *yaml.Node, t reflect.Type, field string, line int) {
 		reflect.Bool:   {"!!bool", "true or false"},
 	}[t.Kind()]
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != want[0] {
-		s.problems.add(line, field, "must be %s", want[1])
+		s.problems.Add(line, field, "must be %s", want[1])
 	}
 }
 
