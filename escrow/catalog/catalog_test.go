@@ -160,8 +160,9 @@ func TestForeignStatementsShareTheTransaction(t *testing.T) {
 func TestRoundTrips(t *testing.T) {
 	ghost := resource.Organization{ID: "ghost"}
 	later := now.Add(time.Hour)
-	anchor := TrustAnchor{ID: "a1", Organization: acme, Purpose: PurposeRelease, Product: &router, PublicKeyPEM: "pem", KeyID: "k",
-		From: now, Until: later, Revoked: later, Created: now}
+	anchor := TrustAnchor{ID: "a1", Organization: acme, Purpose: PurposeRelease, Product: &router, Kind: "X509", Material: "{é}", KeyID: "k",
+		Description: "CN=é", Unsafe: UnsafeAlgorithms{SHA1: true, ShortRSA: true},
+		From: now, Until: later, Revoked: later, Compromised: true, Created: now}
 	environment := Environment{Vendor: acme, Image: sum("image"), DisplayName: "d", Platform: "linux/amd64",
 		Blobs: []BlobRef{{sum("layer"), 5}, {sum("config"), 6}}, Created: now}
 	grant := Grant{ID: "g1", Vendor: acme, Grantee: labA, Product: router, From: now, Until: later, Created: now}
@@ -251,7 +252,7 @@ func TestNothingThere(t *testing.T) {
 				"organization": func() (any, error) { return tx.Organization(ghost) },
 				"product":      func() (any, error) { return tx.Product(resource.Product{Vendor: acme, ID: "x"}) },
 				"anchor":       func() (any, error) { return tx.TrustAnchor(acme, "x") },
-				"revoke":       func() (any, error) { return tx.RevokeTrustAnchor(acme, "x", now) },
+				"revoke":       func() (any, error) { return tx.RevokeTrustAnchor(acme, "x", now, false) },
 				"environment":  func() (any, error) { return tx.Environment(acme, sum("x")) },
 				"certificate":  func() (any, error) { return tx.Certificate("x") },
 				"revoke cert":  func() (any, error) { return nil, tx.RevokeCertificate("x", now) },

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -75,15 +76,28 @@ func TestRevocationsStand(t *testing.T) {
 			must(t, tx.InsertCertificate(Certificate{Serial: "s", Organization: labA, NotAfter: later}))
 			g := grant(t, tx, labA, router)
 			for _, at := range []time.Time{now, later} {
-				wantEqual(t, "anchor", get[*TrustAnchor](t)(tx.RevokeTrustAnchor(labA, "a", at)).Revoked, now)
+				wantEqual(t, "anchor", get[*TrustAnchor](t)(tx.RevokeTrustAnchor(labA, "a", at, false)).Revoked, now)
 				wantEqual(t, "grant", get[*Grant](t)(tx.RevokeGrant(acme, g.ID, at)).Revoked, now)
 				must(t, tx.RevokeCertificate("s", at))
 				wantEqual(t, "certificate", get[*Certificate](t)(tx.Certificate("s")).Revoked, now)
 			}
-			_, err := tx.RevokeTrustAnchor(labB, "a", now)
+			_, err := tx.RevokeTrustAnchor(labB, "a", now, true)
 			wantKind(t, "another's anchor", err, fault.NotFound)
 			_, err = tx.RevokeGrant(umbrella, g.ID, now)
 			wantKind(t, "another's grant", err, fault.NotFound)
+		})
+	})
+}
+
+func TestCompromiseIsNeverTakenBack(t *testing.T) {
+	each(t, func(t *testing.T, c *Catalog) {
+		update(t, c, func(tx *Tx) {
+			must(t, tx.InsertTrustAnchor(TrustAnchor{ID: "a", Organization: labA, Purpose: PurposeRebuild, Created: now}))
+			for i, step := range []struct{ say, want bool }{{false, false}, {true, true}, {false, true}} {
+				a := get[*TrustAnchor](t)(tx.RevokeTrustAnchor(labA, "a", now.Add(time.Duration(i)*time.Hour), step.say))
+				wantEqual(t, "revoked", a.Revoked, now)
+				wantEqual(t, fmt.Sprintf("compromised after call %d", i), a.Compromised, step.want)
+			}
 		})
 	})
 }

@@ -18,10 +18,14 @@ const (
 	ReleaseSealed ReleaseState = "SEALED"
 )
 
-// Signature is a signature over a manifest, as the vendor sent it.
+// Signature is a signature file of a release, as the vendor sent it.
 type Signature struct {
-	MediaType string `json:"mediaType"`
-	Content   []byte `json:"content"`
+	MediaType string        `json:"mediaType"`
+	Content   []byte        `json:"content"`
+	Name      string        `json:"name,omitempty"`   // of the signature file
+	Subject   digest.Digest `json:"subject,omitzero"` // the file of the release that it is over; zero for the manifest
+	List      []byte        `json:"list,omitempty"`   // the list of checksums that it is over, nil for none
+	ListName  string        `json:"listName,omitempty"`
 }
 
 // Release is one immutable version of a product.

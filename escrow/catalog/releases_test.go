@@ -27,8 +27,11 @@ func TestSealRelease(t *testing.T) {
 	each(t, func(t *testing.T, c *Catalog) {
 		sealed := Release{
 			Name: router1, State: ReleaseSealed, ManifestDigest: sum("m\x00\xff"), Manifest: []byte("m\x00\xff"),
-			Signatures: []Signature{{"a/b", []byte{0, 1, 255}}, {"c/d", []byte("x")}},
-			ReceiptID:  "receipt", RequestID: "request", Created: now, Sealed: now.Add(time.Second),
+			Signatures: []Signature{
+				{MediaType: "a/b", Content: []byte{0, 1, 255}},
+				{MediaType: "c/d", Content: []byte("x"), Name: "src.tar.asc", Subject: sum("s")},
+				{MediaType: "c/d", Content: []byte("y"), Name: "é", List: []byte{0, 255}, ListName: "SHA256SUMS"}},
+			ReceiptID: "receipt", RequestID: "request", Created: now, Sealed: now.Add(time.Second),
 			Files: []ReleaseFile{file(RoleArtifact, "bin/a", "a"), file(RoleArtifact, "bin/b", "a"),
 				file(RoleManifest, "", "m\x00\xff"), file(RoleSource, "src.tar", "s")},
 		}

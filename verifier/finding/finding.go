@@ -96,12 +96,28 @@ type Evidence struct {
 
 // SignatureEvidence is what one signature is worth.
 type SignatureEvidence struct {
-	Kind    string `json:"kind"`             // such as sigstore-bundle
-	Valid   bool   `json:"valid"`            // made by an anchor, over these bytes, at a time when it counted
-	Anchor  string `json:"anchor,omitempty"` // the trust anchor's resource name
-	KeyID   string `json:"keyId,omitempty"`  // SHA-256 of the anchor's SubjectPublicKeyInfo, hexadecimal
-	Covers  string `json:"covers"`           // what exactly it covers
-	Problem string `json:"problem,omitempty"`
+	Kind    string        `json:"kind"`              // such as sigstore-bundle
+	File    string        `json:"file,omitempty"`    // the signature file, or the file of the release that it stands in
+	Valid   bool          `json:"valid"`             // made by an anchor that counted at Time, over these bytes
+	Anchor  string        `json:"anchor,omitempty"`  // the trust anchor's resource name
+	Roots   []string      `json:"roots,omitempty"`   // other trust anchors that it rests on: trusted roots, time-stamping authorities
+	KeyID   string        `json:"keyId,omitempty"`   // the key in the usual form of the kind; for plain keys SHA-256 of the SubjectPublicKeyInfo, hexadecimal
+	Signer  string        `json:"signer,omitempty"`  // whom anchor or certificate name as the signer
+	Covers  string        `json:"covers"`            // what exactly it covers
+	Files   []CoveredFile `json:"files,omitempty"`   // the files of the release that it covers
+	Time    string        `json:"time,omitempty"`    // RFC 3339: when it was there for certain, the instant at which it is judged
+	TimeBy  string        `json:"timeBy,omitempty"`  // how that is known
+	Claimed string        `json:"claimed,omitempty"` // RFC 3339: when its signer says it was made
+	Weak    []string      `json:"weak,omitempty"`    // weak algorithms in it
+	Notes   []string      `json:"notes,omitempty"`   // what should be known besides
+	Problem string        `json:"problem,omitempty"`
+}
+
+// CoveredFile is a file of the release that a signature covers.
+type CoveredFile struct {
+	Role   string        `json:"role"` // MANIFEST, SOURCE or ARTIFACT
+	Name   string        `json:"name"`
+	Digest digest.Digest `json:"digest"`
 }
 
 // SourceEvidence is the identity of one source.

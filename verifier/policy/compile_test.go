@@ -37,6 +37,7 @@ func TestWrongPolicies(t *testing.T) {
 		"long reason":         {"rules:\n  - name: r\n    accept: 'true'\n    reason: " + strings.Repeat("x", MaxReasonBytes+1), "policy.yaml:4 rules[r].reason", "512 at most"},
 		"syntax":              {signed(`signature.outcome ==`), "policy.yaml:3 rules[signed].accept", "column 21"},
 		"unknown variable":    {signed(`signatur.outcome == 'PASSED'`), "policy.yaml:3 rules[signed].accept", "column 1: undeclared reference to 'signatur'"},
+		"misspelt role":       {signed(`signature.files.exists(f, f.role == 'SOURCES')`), "policy.yaml:3 rules[signed].accept", "\"SOURCES\" is no role"},
 		"unknown field in it": {signed(`signature.outcom == 'PASSED'`), "policy.yaml:3 rules[signed].accept", "column 10: undefined field 'outcom'"},
 		"deep unknown field":  {signed(`artifacts.all(a, a.verdicts.exists(v, v.verdit == 'MATCH'))`), "policy.yaml:3 rules[signed].accept", "undefined field 'verdit'"},
 		"unknown function":    {signed(`artifacts.all(a, countryMatching(a) > 1)`), "policy.yaml:3 rules[signed].accept", "countryMatching"},

@@ -31,10 +31,13 @@ const (
 var (
 	releaseKind   = newKind("release", str("product", product), str("version", nil), str("vendor", organization))
 	evaluatorKind = newKind("evaluator", str("name", organization), str("country", country))
-	signatureKind = newKind("signature", str("outcome", outcome),
-		namedField{name: "anchors", celType: types.NewListType(types.StringType)})
-	sourceKind = newKind("source", str("outcome", outcome),
-		namedField{name: "trees", celType: types.NewListType(types.StringType)})
+	signatureKind = newKind("signature", str("outcome", outcome), texts("anchors"),
+		namedField{name: "files", celType: types.NewListType(signedFileKind.celType)},
+		namedField{name: "signatures", celType: types.NewListType(oneSignatureKind.celType)})
+	signedFileKind   = newKind("signedFile", str("role", role), str("name", nil), str("digest", nil), texts("anchors"))
+	oneSignatureKind = newKind("oneSignature", str("kind", nil), boolean("valid"), str("anchor", nil), str("signer", nil), str("keyId", nil),
+		texts("covers"), namedField{name: "time", celType: types.TimestampType}, str("timeBy", nil))
+	sourceKind      = newKind("source", str("outcome", outcome), texts("trees"))
 	environmentKind = newKind("environment", str("outcome", outcome), str("image", nil))
 	verdictKind     = newKind("verdict", str("verdict", verdict), str("rebuilder", organization), str("country", country), boolean("own"))
 	artifactKind    = newKind("artifact", str("path", nil), str("platform", nil),
@@ -47,11 +50,15 @@ func str(name string, check func(string) error) namedField {
 	return namedField{name: name, celType: types.StringType, check: check}
 }
 
+func texts(name string) namedField {
+	return namedField{name: name, celType: types.NewListType(types.StringType)}
+}
+
 func boolean(name string) namedField { return namedField{name: name, celType: types.BoolType} }
 
 // newEnvironment returns what programs are compiled against. It is made once: it never changes, and making it is slow.
 var newEnvironment = sync.OnceValues(func() (*cel.Env, error) {
-	p, err := newProvider(releaseKind, evaluatorKind, signatureKind, sourceKind, environmentKind, verdictKind, artifactKind, rebuildKind)
+	p, err := newProvider(releaseKind, evaluatorKind, signatureKind, signedFileKind, oneSignatureKind, sourceKind, environmentKind, verdictKind, artifactKind, rebuildKind)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +153,8 @@ func product(s string) error { _, err := resource.ParseProduct(s); return err }
 func outcome(s string) error {
 	return oneOf("outcome", s, finding.Passed, finding.Failed, finding.Undecided)
 }
+
+func role(s string) error { return oneOf("role", s, roleManifest, roleSource, roleArtifact) }
 
 func state(s string) error { return oneOf("state", s, Waiting, Leased, Done) }
 

@@ -75,7 +75,7 @@ func checkOf(a *ast.AST, e ast.Expr) func(string) error {
 }
 
 func fieldCheck(t *types.Type, name string) func(string) error {
-	for _, k := range []*kind{releaseKind, evaluatorKind, signatureKind, sourceKind, environmentKind, verdictKind, rebuildKind} {
+	for _, k := range []*kind{releaseKind, evaluatorKind, signatureKind, signedFileKind, sourceKind, environmentKind, verdictKind, rebuildKind} {
 		if t.IsExactType(k.celType) {
 			return k.fields[name].check
 		}

@@ -68,13 +68,8 @@ func latest(in Input, check finding.Check) *Finding {
 }
 
 func (v *view) addChecks(in Input) {
-	var anchors, trees []ref.Val
+	var trees []ref.Val
 	sig := latest(in, finding.Signature)
-	for _, s := range sig.Evidence.Signatures {
-		if s.Valid {
-			anchors = append(anchors, text(s.Anchor))
-		}
-	}
 	src := latest(in, finding.Source)
 	for _, s := range src.Evidence.Sources {
 		trees = append(trees, text(s.Tree))
@@ -83,14 +78,14 @@ func (v *view) addChecks(in Input) {
 	if e := env.Evidence.Environment; e != nil {
 		image = e.Image.String()
 	}
-	v.addCheck("signature", sig, signatureKind, list(anchors))
+	v.addCheck("signature", sig, signatureKind, signatureDetails(in, sig.Evidence.Signatures)...)
 	v.addCheck("source", src, sourceKind, list(trees))
 	v.addCheck("environment", env, environmentKind, text(image))
 }
 
-func (v *view) addCheck(variable string, f *Finding, k *kind, detail ref.Val) {
+func (v *view) addCheck(variable string, f *Finding, k *kind, details ...ref.Val) {
 	v.checks = append(v.checks, checkView{variable: variable, outcome: f.Outcome, summary: f.Summary, attestation: f.Attestation})
-	v.vars[variable] = k.object(text(f.Outcome), detail)
+	v.vars[variable] = k.object(append([]ref.Val{text(f.Outcome)}, details...)...)
 }
 
 func (v *view) addArtifacts(in Input) {

@@ -1,102 +1,48 @@
-// Package signature says who signed a release's manifest: one small package per kind of signature behind one interface.
-// It knows nothing of where signatures and trust anchors are kept.
+// Package signature says who signed a release, and what of it: one small package per kind of signature behind one interface, and the
+// rules by which a signature counts in one place. It knows nothing of where signatures and trust anchors are kept.
 package signature
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/countersign-escrow/countersign/verifier/finding"
-	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
-	"github.com/countersign-escrow/countersign/verifier/signature/sigstorebundle"
+	"github.com/countersign-escrow/countersign/escrow/digest"
+	"github.com/countersign-escrow/countersign/escrow/resource"
+	"github.com/countersign-escrow/countersign/verifier/signature/gitobject"
+	"github.com/countersign-escrow/countersign/verifier/signature/proof"
 )
 
-// Anchor is a key whose signatures count.
-type Anchor = anchor.Anchor
+// Caps on what a release's signatures are.
+const (
+	MaxSignatures     = 64
+	MaxSignatureBytes = 256 << 10 // of one signature file
+	MaxListBytes      = 1 << 20   // of one list of checksums
+	MaxTotalBytes     = 3 << 20   // of all signatures and lists of a release
+)
 
-// MaxSignatures is the most signatures that one manifest is judged by.
-const MaxSignatures = 64
+// Kind judges signature files of one form by the anchors that it was made with. An implementation works offline, keeps nothing, may be
+// called concurrently, and gives one proof at least: hostile content is answered with a proof that has a Problem. An error is a failure to
+// read the file, as it came, or that of the context.
+type Kind interface {
+	Prove(ctx context.Context, content []byte, of proof.File) ([]proof.Proof, error)
+}
 
-// Signature is one signature over a manifest.
+// Signature is a signature file that came with a release.
 type Signature struct {
+	Name      string // of the file, for people; may be empty
 	MediaType string
 	Content   []byte
+	Subject   digest.Digest // the file of the release that it is over; zero for the manifest, or where the content carries what it is over
+	List      []byte        // the list of checksums that it is over; nil if none
+	ListName  string
 }
 
-// Kind judges signatures of one media type. An implementation works offline, keeps nothing, may be called concurrently, and
-// answers hostile content with evidence that is not valid and says in Problem what is wrong.
-type Kind interface {
-	MediaType() string
-	Verify(ctx context.Context, content, artifact []byte, anchors []Anchor, now time.Time) finding.SignatureEvidence
-}
-
-// kinds are the kinds that count.
-var kinds = []Kind{sigstorebundle.Kind{}}
-
-// Check judges every signature over a manifest. One good signature is enough to pass; all are listed.
-func Check(ctx context.Context, manifest []byte, sigs []Signature, anchors []Anchor, now time.Time) finding.Finding {
-	f := finding.Finding{Check: finding.Signature, Outcome: finding.Failed}
-	if len(sigs) > MaxSignatures {
-		f.Summary = fmt.Sprintf("%d signatures, %d at most", len(sigs), MaxSignatures)
-		return f
-	}
-	valid := 0
-	for _, s := range sigs {
-		e := judge(ctx, s, manifest, anchors, now)
-		if e.Valid {
-			valid++
-		}
-		f.Evidence.Signatures = append(f.Evidence.Signatures, e)
-	}
-	if valid > 0 {
-		f.Outcome = finding.Passed
-	}
-	f.Summary = summary(f.Evidence.Signatures, valid)
-	return f
-}
-
-func judge(ctx context.Context, s Signature, manifest []byte, anchors []Anchor, now time.Time) finding.SignatureEvidence {
-	for _, k := range kinds {
-		if k.MediaType() == s.MediaType {
-			return k.Verify(ctx, s.Content, manifest, anchors, now)
-		}
-	}
-	return finding.SignatureEvidence{
-		Kind:    "unknown",
-		Covers:  "nothing",
-		Problem: fmt.Sprintf("no kind of signature has the media type %q; known: %s", clip(s.MediaType), known()),
-	}
-}
-
-func summary(sigs []finding.SignatureEvidence, valid int) string {
-	switch {
-	case len(sigs) == 0:
-		return "the manifest carries no signature"
-	case valid == 0:
-		return fmt.Sprintf("none of %d signatures counts: %s", len(sigs), sigs[0].Problem)
-	}
-	for _, s := range sigs {
-		if s.Valid {
-			return fmt.Sprintf("%d of %d signatures count; by %s", valid, len(sigs), s.Anchor)
-		}
-	}
-	return ""
-}
-
-func known() string {
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = k.MediaType()
-	}
-	return strings.Join(names, ", ")
-}
-
-func clip(s string) string {
-	const most = 120
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
+// Release is a release whose signatures are judged.
+type Release struct {
+	Name       resource.Release
+	Manifest   []byte
+	Files      []proof.File // sources and artifacts
+	Git        []gitobject.Source
+	Signatures []Signature
+	Deposited  time.Time // when it was sealed: by then every signature was there
 }

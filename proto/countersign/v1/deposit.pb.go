@@ -477,13 +477,24 @@ func (x *Environment) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// Signature is a signature over the manifest.
+// Signature is a signature file: over the manifest, over a file of the release, or over a list of checksums of such files. Signatures that
+// stand inside of files (git tags and commits, Authenticode) are found in them.
 type Signature struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The kind: application/vnd.dev.sigstore.bundle.v0.3+json.
+	// The kind; docs/signatures.md lists the media types.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	// The signature file's bytes, 256 KiB at most.
-	Content       []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	Content []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// The name of the signature file, for people. 255 bytes at most.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// The file that it is over, sha256:{hex}: a source's or an artifact's. Empty for the manifest, and where the signature file carries what
+	// it is over, as attestations and clear-signed texts do.
+	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The list of checksums that it is over, where it is over one; subject is empty then. 1 MiB at most. All signatures
+	// and lists of a release have 3 MiB at most.
+	List []byte `protobuf:"bytes,5,opt,name=list,proto3" json:"list,omitempty"`
+	// The name of the list's file, for people. 255 bytes at most.
+	ListName      string `protobuf:"bytes,6,opt,name=list_name,json=listName,proto3" json:"list_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,6 +541,34 @@ func (x *Signature) GetContent() []byte {
 		return x.Content
 	}
 	return nil
+}
+
+func (x *Signature) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Signature) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Signature) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *Signature) GetListName() string {
+	if x != nil {
+		return x.ListName
+	}
+	return ""
 }
 
 // AccessRecord says that somebody read something.
@@ -1840,7 +1879,7 @@ type SealReleaseRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The manifest, JSON as in docs/manifest.md, byte for byte as signed; 4 MiB at most.
 	Manifest []byte `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"`
-	// Signatures over the manifest, 16 at most.
+	// Signatures over the manifest and over files of the release, 64 at most.
 	Signatures []*Signature `protobuf:"bytes,3,rep,name=signatures,proto3" json:"signatures,omitempty"`
 	// A UUID. The same call repeated with the same id is answered with the same receipt (AIP-155).
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -2235,11 +2274,15 @@ const file_countersign_v1_deposit_proto_rawDesc = "" +
 	"\bplatform\x18\x04 \x01(\tR\bplatform\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12;\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"D\n" +
+	"createTime\"\xa3\x01\n" +
 	"\tSignature\x12\x1d\n" +
 	"\n" +
 	"media_type\x18\x01 \x01(\tR\tmediaType\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent\"\xd2\x01\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\asubject\x18\x04 \x01(\tR\asubject\x12\x12\n" +
+	"\x04list\x18\x05 \x01(\fR\x04list\x12\x1b\n" +
+	"\tlist_name\x18\x06 \x01(\tR\blistName\"\xd2\x01\n" +
 	"\fAccessRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x16\n" +
 	"\x06reader\x18\x02 \x01(\tR\x06reader\x12\x16\n" +

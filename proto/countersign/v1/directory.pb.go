@@ -93,10 +93,16 @@ type TrustAnchorPurpose int32
 const (
 	// Not given.
 	TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_UNSPECIFIED TrustAnchorPurpose = 0
-	// A vendor's signature over a release's manifest.
+	// A vendor's signature over a release's manifest, or over any file of the release.
 	TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_RELEASE TrustAnchorPurpose = 1
 	// A rebuilder's signature over its findings.
 	TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_REBUILD TrustAnchorPurpose = 2
+	// A signature over sources alone, such as by those who write them elsewhere.
+	TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_SOURCE TrustAnchorPurpose = 3
+	// A signature over shipped files alone, such as below a code-signing authority.
+	TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_ARTIFACT TrustAnchorPurpose = 4
+	// A time stamp in other signatures.
+	TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_TIME TrustAnchorPurpose = 5
 )
 
 // Enum value maps for TrustAnchorPurpose.
@@ -105,11 +111,17 @@ var (
 		0: "TRUST_ANCHOR_PURPOSE_UNSPECIFIED",
 		1: "TRUST_ANCHOR_PURPOSE_RELEASE",
 		2: "TRUST_ANCHOR_PURPOSE_REBUILD",
+		3: "TRUST_ANCHOR_PURPOSE_SOURCE",
+		4: "TRUST_ANCHOR_PURPOSE_ARTIFACT",
+		5: "TRUST_ANCHOR_PURPOSE_TIME",
 	}
 	TrustAnchorPurpose_value = map[string]int32{
 		"TRUST_ANCHOR_PURPOSE_UNSPECIFIED": 0,
 		"TRUST_ANCHOR_PURPOSE_RELEASE":     1,
 		"TRUST_ANCHOR_PURPOSE_REBUILD":     2,
+		"TRUST_ANCHOR_PURPOSE_SOURCE":      3,
+		"TRUST_ANCHOR_PURPOSE_ARTIFACT":    4,
+		"TRUST_ANCHOR_PURPOSE_TIME":        5,
 	}
 )
 
@@ -222,7 +234,7 @@ func (x *Organization) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// TrustAnchor is a key whose signatures count for an organization.
+// TrustAnchor is a key, certificate or identity whose signatures count for an organization.
 type TrustAnchor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Resource name: organizations/{o}/trustAnchors/{t}.
@@ -231,8 +243,24 @@ type TrustAnchor struct {
 	Purpose TrustAnchorPurpose `protobuf:"varint,2,opt,name=purpose,proto3,enum=countersign.v1.TrustAnchorPurpose" json:"purpose,omitempty"`
 	// The product that it is limited to, organizations/{o}/products/{p}; empty for all.
 	Product string `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
-	// The public key: a PEM block of type PUBLIC KEY (RFC 5280 SubjectPublicKeyInfo), ECDSA P-256, P-384 or Ed25519.
+	// What it is: exactly one of public_key_pem, openpgp_keyring, ssh_allowed_signers, x509_certificates, sigstore_identity,
+	// sigstore_trusted_root and minisign_public_key, 1 MiB at most. The purpose REBUILD takes a public key only, TIME certificates only.
+	// A public key: a PEM block of type PUBLIC KEY (RFC 5280 SubjectPublicKeyInfo), ECDSA P-256, P-384 or Ed25519, or for the
+	// purposes RELEASE, SOURCE and ARTIFACT also RSA of 2048 bits at least.
 	PublicKeyPem string `protobuf:"bytes,4,opt,name=public_key_pem,json=publicKeyPem,proto3" json:"public_key_pem,omitempty"`
+	// OpenPGP certificates (RFC 9580 transferable public keys), armoured; 64 at most.
+	OpenpgpKeyring string `protobuf:"bytes,9,opt,name=openpgp_keyring,json=openpgpKeyring,proto3" json:"openpgp_keyring,omitempty"`
+	// An allowed-signers file (ssh-keygen(1)); 256 lines at most.
+	SshAllowedSigners string `protobuf:"bytes,10,opt,name=ssh_allowed_signers,json=sshAllowedSigners,proto3" json:"ssh_allowed_signers,omitempty"`
+	// X.509 certificates.
+	X509Certificates *X509Certificates `protobuf:"bytes,11,opt,name=x509_certificates,json=x509Certificates,proto3" json:"x509_certificates,omitempty"`
+	// Whom certificates of a Sigstore authority speak for.
+	SigstoreIdentity *SigstoreIdentity `protobuf:"bytes,12,opt,name=sigstore_identity,json=sigstoreIdentity,proto3" json:"sigstore_identity,omitempty"`
+	// A Sigstore trusted root: the JSON of dev.sigstore.trustroot.v1.TrustedRoot. The organization's Sigstore identities, and
+	// the log entries and time stamps in its Sigstore bundles, are judged by it.
+	SigstoreTrustedRoot string `protobuf:"bytes,13,opt,name=sigstore_trusted_root,json=sigstoreTrustedRoot,proto3" json:"sigstore_trusted_root,omitempty"`
+	// A public key of minisign or signify, as its .pub file has it.
+	MinisignPublicKey string `protobuf:"bytes,14,opt,name=minisign_public_key,json=minisignPublicKey,proto3" json:"minisign_public_key,omitempty"`
 	// Signatures made before this time do not count. Now, if not given.
 	ValidFrom *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=valid_from,json=validFrom,proto3" json:"valid_from,omitempty"`
 	// Signatures made from this time on do not count. Not given: no end.
@@ -240,7 +268,13 @@ type TrustAnchor struct {
 	// When it was revoked, if it was.
 	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
 	// When it was registered.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// It was revoked because somebody else may have the key: nothing that it ever signed counts.
+	Compromised bool `protobuf:"varint,15,opt,name=compromised,proto3" json:"compromised,omitempty"`
+	// Weak algorithms that are allowed nevertheless.
+	Unsafe *UnsafeAlgorithms `protobuf:"bytes,16,opt,name=unsafe,proto3" json:"unsafe,omitempty"`
+	// What it holds, in a line for people, such as fingerprints and user ids. Made by the service.
+	Description   string `protobuf:"bytes,17,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -303,6 +337,48 @@ func (x *TrustAnchor) GetPublicKeyPem() string {
 	return ""
 }
 
+func (x *TrustAnchor) GetOpenpgpKeyring() string {
+	if x != nil {
+		return x.OpenpgpKeyring
+	}
+	return ""
+}
+
+func (x *TrustAnchor) GetSshAllowedSigners() string {
+	if x != nil {
+		return x.SshAllowedSigners
+	}
+	return ""
+}
+
+func (x *TrustAnchor) GetX509Certificates() *X509Certificates {
+	if x != nil {
+		return x.X509Certificates
+	}
+	return nil
+}
+
+func (x *TrustAnchor) GetSigstoreIdentity() *SigstoreIdentity {
+	if x != nil {
+		return x.SigstoreIdentity
+	}
+	return nil
+}
+
+func (x *TrustAnchor) GetSigstoreTrustedRoot() string {
+	if x != nil {
+		return x.SigstoreTrustedRoot
+	}
+	return ""
+}
+
+func (x *TrustAnchor) GetMinisignPublicKey() string {
+	if x != nil {
+		return x.MinisignPublicKey
+	}
+	return ""
+}
+
 func (x *TrustAnchor) GetValidFrom() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ValidFrom
@@ -331,6 +407,267 @@ func (x *TrustAnchor) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *TrustAnchor) GetCompromised() bool {
+	if x != nil {
+		return x.Compromised
+	}
+	return false
+}
+
+func (x *TrustAnchor) GetUnsafe() *UnsafeAlgorithms {
+	if x != nil {
+		return x.Unsafe
+	}
+	return nil
+}
+
+func (x *TrustAnchor) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// UnsafeAlgorithms lists weak algorithms that signatures by an anchor may use nevertheless. Each makes forgery easier.
+type UnsafeAlgorithms struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// MD5.
+	Md5Unsafe bool `protobuf:"varint,1,opt,name=md5_unsafe,json=md5Unsafe,proto3" json:"md5_unsafe,omitempty"`
+	// SHA-1, outside git, where collisions are looked for.
+	Sha1Unsafe bool `protobuf:"varint,2,opt,name=sha1_unsafe,json=sha1Unsafe,proto3" json:"sha1_unsafe,omitempty"`
+	// RSA keys under 2048 bits.
+	ShortRsaUnsafe bool `protobuf:"varint,3,opt,name=short_rsa_unsafe,json=shortRsaUnsafe,proto3" json:"short_rsa_unsafe,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UnsafeAlgorithms) Reset() {
+	*x = UnsafeAlgorithms{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnsafeAlgorithms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnsafeAlgorithms) ProtoMessage() {}
+
+func (x *UnsafeAlgorithms) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnsafeAlgorithms.ProtoReflect.Descriptor instead.
+func (*UnsafeAlgorithms) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UnsafeAlgorithms) GetMd5Unsafe() bool {
+	if x != nil {
+		return x.Md5Unsafe
+	}
+	return false
+}
+
+func (x *UnsafeAlgorithms) GetSha1Unsafe() bool {
+	if x != nil {
+		return x.Sha1Unsafe
+	}
+	return false
+}
+
+func (x *UnsafeAlgorithms) GetShortRsaUnsafe() bool {
+	if x != nil {
+		return x.ShortRsaUnsafe
+	}
+	return false
+}
+
+// NameMatch says whom something must name. One of the two is given.
+type NameMatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly this text.
+	Exact string `protobuf:"bytes,1,opt,name=exact,proto3" json:"exact,omitempty"`
+	// A text that this pattern (RE2) matches as a whole.
+	Pattern       string `protobuf:"bytes,2,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameMatch) Reset() {
+	*x = NameMatch{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameMatch) ProtoMessage() {}
+
+func (x *NameMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameMatch.ProtoReflect.Descriptor instead.
+func (*NameMatch) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NameMatch) GetExact() string {
+	if x != nil {
+		return x.Exact
+	}
+	return ""
+}
+
+func (x *NameMatch) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+// X509Certificates is certificates, and whose signatures below them count.
+type X509Certificates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PEM blocks CERTIFICATE, 64 at most: authorities that a chain may end at or pass through, or signing certificates.
+	Pem string `protobuf:"bytes,1,opt,name=pem,proto3" json:"pem,omitempty"`
+	// Whom the signing certificate must name: its subject (RFC 2253), its common name or one of its subject alternative names.
+	// Needed where one of the certificates is an authority's; not for the purpose TIME.
+	Subject       *NameMatch `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *X509Certificates) Reset() {
+	*x = X509Certificates{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *X509Certificates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*X509Certificates) ProtoMessage() {}
+
+func (x *X509Certificates) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use X509Certificates.ProtoReflect.Descriptor instead.
+func (*X509Certificates) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *X509Certificates) GetPem() string {
+	if x != nil {
+		return x.Pem
+	}
+	return ""
+}
+
+func (x *X509Certificates) GetSubject() *NameMatch {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+// SigstoreIdentity is whom a certificate of a Sigstore authority speaks for.
+type SigstoreIdentity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The OpenID Connect issuer.
+	Issuer *NameMatch `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The subject alternative name, such as an address or the URI of a workflow.
+	Subject *NameMatch `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The trust anchor with the one trusted root that it is judged by, organizations/{o}/trustAnchors/{t}; empty for all of the
+	// organization's.
+	TrustedRoot   string `protobuf:"bytes,3,opt,name=trusted_root,json=trustedRoot,proto3" json:"trusted_root,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SigstoreIdentity) Reset() {
+	*x = SigstoreIdentity{}
+	mi := &file_countersign_v1_directory_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SigstoreIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SigstoreIdentity) ProtoMessage() {}
+
+func (x *SigstoreIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_directory_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SigstoreIdentity.ProtoReflect.Descriptor instead.
+func (*SigstoreIdentity) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SigstoreIdentity) GetIssuer() *NameMatch {
+	if x != nil {
+		return x.Issuer
+	}
+	return nil
+}
+
+func (x *SigstoreIdentity) GetSubject() *NameMatch {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *SigstoreIdentity) GetTrustedRoot() string {
+	if x != nil {
+		return x.TrustedRoot
+	}
+	return ""
+}
+
 // CreateOrganizationRequest is the request of CreateOrganization.
 type CreateOrganizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -346,7 +683,7 @@ type CreateOrganizationRequest struct {
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[2]
+	mi := &file_countersign_v1_directory_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -358,7 +695,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[2]
+	mi := &file_countersign_v1_directory_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -371,7 +708,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{2}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateOrganizationRequest) GetOrganizationId() string {
@@ -406,7 +743,7 @@ type CreateOrganizationResponse struct {
 
 func (x *CreateOrganizationResponse) Reset() {
 	*x = CreateOrganizationResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[3]
+	mi := &file_countersign_v1_directory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +755,7 @@ func (x *CreateOrganizationResponse) String() string {
 func (*CreateOrganizationResponse) ProtoMessage() {}
 
 func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[3]
+	mi := &file_countersign_v1_directory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +768,7 @@ func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{3}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateOrganizationResponse) GetOrganization() *Organization {
@@ -452,7 +789,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[4]
+	mi := &file_countersign_v1_directory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +801,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[4]
+	mi := &file_countersign_v1_directory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +814,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{4}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetOrganizationRequest) GetName() string {
@@ -498,7 +835,7 @@ type GetOrganizationResponse struct {
 
 func (x *GetOrganizationResponse) Reset() {
 	*x = GetOrganizationResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[5]
+	mi := &file_countersign_v1_directory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +847,7 @@ func (x *GetOrganizationResponse) String() string {
 func (*GetOrganizationResponse) ProtoMessage() {}
 
 func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[5]
+	mi := &file_countersign_v1_directory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +860,7 @@ func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*GetOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{5}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetOrganizationResponse) GetOrganization() *Organization {
@@ -546,7 +883,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[6]
+	mi := &file_countersign_v1_directory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +895,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[6]
+	mi := &file_countersign_v1_directory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +908,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{6}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -601,7 +938,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[7]
+	mi := &file_countersign_v1_directory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +950,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[7]
+	mi := &file_countersign_v1_directory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +963,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{7}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -656,7 +993,7 @@ type CreateEnrolmentTokenRequest struct {
 
 func (x *CreateEnrolmentTokenRequest) Reset() {
 	*x = CreateEnrolmentTokenRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[8]
+	mi := &file_countersign_v1_directory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +1005,7 @@ func (x *CreateEnrolmentTokenRequest) String() string {
 func (*CreateEnrolmentTokenRequest) ProtoMessage() {}
 
 func (x *CreateEnrolmentTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[8]
+	mi := &file_countersign_v1_directory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +1018,7 @@ func (x *CreateEnrolmentTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrolmentTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateEnrolmentTokenRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{8}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateEnrolmentTokenRequest) GetOrganization() string {
@@ -711,7 +1048,7 @@ type CreateEnrolmentTokenResponse struct {
 
 func (x *CreateEnrolmentTokenResponse) Reset() {
 	*x = CreateEnrolmentTokenResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[9]
+	mi := &file_countersign_v1_directory_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +1060,7 @@ func (x *CreateEnrolmentTokenResponse) String() string {
 func (*CreateEnrolmentTokenResponse) ProtoMessage() {}
 
 func (x *CreateEnrolmentTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[9]
+	mi := &file_countersign_v1_directory_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +1073,7 @@ func (x *CreateEnrolmentTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrolmentTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateEnrolmentTokenResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{9}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateEnrolmentTokenResponse) GetToken() string {
@@ -766,7 +1103,7 @@ type EnrolRequest struct {
 
 func (x *EnrolRequest) Reset() {
 	*x = EnrolRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[10]
+	mi := &file_countersign_v1_directory_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +1115,7 @@ func (x *EnrolRequest) String() string {
 func (*EnrolRequest) ProtoMessage() {}
 
 func (x *EnrolRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[10]
+	mi := &file_countersign_v1_directory_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +1128,7 @@ func (x *EnrolRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrolRequest.ProtoReflect.Descriptor instead.
 func (*EnrolRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{10}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EnrolRequest) GetToken() string {
@@ -825,7 +1162,7 @@ type EnrolResponse struct {
 
 func (x *EnrolResponse) Reset() {
 	*x = EnrolResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[11]
+	mi := &file_countersign_v1_directory_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +1174,7 @@ func (x *EnrolResponse) String() string {
 func (*EnrolResponse) ProtoMessage() {}
 
 func (x *EnrolResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[11]
+	mi := &file_countersign_v1_directory_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1187,7 @@ func (x *EnrolResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrolResponse.ProtoReflect.Descriptor instead.
 func (*EnrolResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{11}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EnrolResponse) GetCertificatePem() string {
@@ -896,7 +1233,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[12]
+	mi := &file_countersign_v1_directory_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1245,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[12]
+	mi := &file_countersign_v1_directory_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1258,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{12}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Member) GetName() string {
@@ -960,7 +1297,7 @@ type MemberCertificate struct {
 
 func (x *MemberCertificate) Reset() {
 	*x = MemberCertificate{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[13]
+	mi := &file_countersign_v1_directory_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1309,7 @@ func (x *MemberCertificate) String() string {
 func (*MemberCertificate) ProtoMessage() {}
 
 func (x *MemberCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[13]
+	mi := &file_countersign_v1_directory_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1322,7 @@ func (x *MemberCertificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberCertificate.ProtoReflect.Descriptor instead.
 func (*MemberCertificate) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{13}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MemberCertificate) GetSerial() string {
@@ -1024,7 +1361,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[14]
+	mi := &file_countersign_v1_directory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1373,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[14]
+	mi := &file_countersign_v1_directory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1386,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{14}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListMembersRequest) GetParent() string {
@@ -1086,7 +1423,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[15]
+	mi := &file_countersign_v1_directory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1435,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[15]
+	mi := &file_countersign_v1_directory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1448,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{15}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -1141,7 +1478,7 @@ type RevokeMemberRequest struct {
 
 func (x *RevokeMemberRequest) Reset() {
 	*x = RevokeMemberRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[16]
+	mi := &file_countersign_v1_directory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1490,7 @@ func (x *RevokeMemberRequest) String() string {
 func (*RevokeMemberRequest) ProtoMessage() {}
 
 func (x *RevokeMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[16]
+	mi := &file_countersign_v1_directory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1503,7 @@ func (x *RevokeMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeMemberRequest.ProtoReflect.Descriptor instead.
 func (*RevokeMemberRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{16}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RevokeMemberRequest) GetName() string {
@@ -1194,7 +1531,7 @@ type RevokeMemberResponse struct {
 
 func (x *RevokeMemberResponse) Reset() {
 	*x = RevokeMemberResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[17]
+	mi := &file_countersign_v1_directory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1543,7 @@ func (x *RevokeMemberResponse) String() string {
 func (*RevokeMemberResponse) ProtoMessage() {}
 
 func (x *RevokeMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[17]
+	mi := &file_countersign_v1_directory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1556,7 @@ func (x *RevokeMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeMemberResponse.ProtoReflect.Descriptor instead.
 func (*RevokeMemberResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokeMemberResponse) GetMember() *Member {
@@ -1244,7 +1581,7 @@ type AddTrustAnchorRequest struct {
 
 func (x *AddTrustAnchorRequest) Reset() {
 	*x = AddTrustAnchorRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[18]
+	mi := &file_countersign_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1593,7 @@ func (x *AddTrustAnchorRequest) String() string {
 func (*AddTrustAnchorRequest) ProtoMessage() {}
 
 func (x *AddTrustAnchorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[18]
+	mi := &file_countersign_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1606,7 @@ func (x *AddTrustAnchorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTrustAnchorRequest.ProtoReflect.Descriptor instead.
 func (*AddTrustAnchorRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{18}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AddTrustAnchorRequest) GetParent() string {
@@ -1304,7 +1641,7 @@ type AddTrustAnchorResponse struct {
 
 func (x *AddTrustAnchorResponse) Reset() {
 	*x = AddTrustAnchorResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[19]
+	mi := &file_countersign_v1_directory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1653,7 @@ func (x *AddTrustAnchorResponse) String() string {
 func (*AddTrustAnchorResponse) ProtoMessage() {}
 
 func (x *AddTrustAnchorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[19]
+	mi := &file_countersign_v1_directory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1666,7 @@ func (x *AddTrustAnchorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTrustAnchorResponse.ProtoReflect.Descriptor instead.
 func (*AddTrustAnchorResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{19}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AddTrustAnchorResponse) GetTrustAnchor() *TrustAnchor {
@@ -1354,7 +1691,7 @@ type ListTrustAnchorsRequest struct {
 
 func (x *ListTrustAnchorsRequest) Reset() {
 	*x = ListTrustAnchorsRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[20]
+	mi := &file_countersign_v1_directory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1703,7 @@ func (x *ListTrustAnchorsRequest) String() string {
 func (*ListTrustAnchorsRequest) ProtoMessage() {}
 
 func (x *ListTrustAnchorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[20]
+	mi := &file_countersign_v1_directory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1716,7 @@ func (x *ListTrustAnchorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrustAnchorsRequest.ProtoReflect.Descriptor instead.
 func (*ListTrustAnchorsRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{20}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListTrustAnchorsRequest) GetParent() string {
@@ -1416,7 +1753,7 @@ type ListTrustAnchorsResponse struct {
 
 func (x *ListTrustAnchorsResponse) Reset() {
 	*x = ListTrustAnchorsResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[21]
+	mi := &file_countersign_v1_directory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1765,7 @@ func (x *ListTrustAnchorsResponse) String() string {
 func (*ListTrustAnchorsResponse) ProtoMessage() {}
 
 func (x *ListTrustAnchorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[21]
+	mi := &file_countersign_v1_directory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1778,7 @@ func (x *ListTrustAnchorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrustAnchorsResponse.ProtoReflect.Descriptor instead.
 func (*ListTrustAnchorsResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{21}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListTrustAnchorsResponse) GetTrustAnchors() []*TrustAnchor {
@@ -1462,14 +1799,16 @@ func (x *ListTrustAnchorsResponse) GetNextPageToken() string {
 type RevokeTrustAnchorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// organizations/{o}/trustAnchors/{t}.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Somebody else may have the key: nothing that it ever signed counts any more. May be said later of one that is revoked already.
+	Compromised   bool `protobuf:"varint,2,opt,name=compromised,proto3" json:"compromised,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RevokeTrustAnchorRequest) Reset() {
 	*x = RevokeTrustAnchorRequest{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[22]
+	mi := &file_countersign_v1_directory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1820,7 @@ func (x *RevokeTrustAnchorRequest) String() string {
 func (*RevokeTrustAnchorRequest) ProtoMessage() {}
 
 func (x *RevokeTrustAnchorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[22]
+	mi := &file_countersign_v1_directory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1833,7 @@ func (x *RevokeTrustAnchorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTrustAnchorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTrustAnchorRequest) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{22}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RevokeTrustAnchorRequest) GetName() string {
@@ -1502,6 +1841,13 @@ func (x *RevokeTrustAnchorRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *RevokeTrustAnchorRequest) GetCompromised() bool {
+	if x != nil {
+		return x.Compromised
+	}
+	return false
 }
 
 // RevokeTrustAnchorResponse is the response of RevokeTrustAnchor.
@@ -1515,7 +1861,7 @@ type RevokeTrustAnchorResponse struct {
 
 func (x *RevokeTrustAnchorResponse) Reset() {
 	*x = RevokeTrustAnchorResponse{}
-	mi := &file_countersign_v1_directory_proto_msgTypes[23]
+	mi := &file_countersign_v1_directory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1873,7 @@ func (x *RevokeTrustAnchorResponse) String() string {
 func (*RevokeTrustAnchorResponse) ProtoMessage() {}
 
 func (x *RevokeTrustAnchorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_directory_proto_msgTypes[23]
+	mi := &file_countersign_v1_directory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1886,7 @@ func (x *RevokeTrustAnchorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTrustAnchorResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTrustAnchorResponse) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{23}
+	return file_countersign_v1_directory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RevokeTrustAnchorResponse) GetTrustAnchor() *TrustAnchor {
@@ -1561,12 +1907,19 @@ const file_countersign_v1_directory_proto_rawDesc = "" +
 	"\acountry\x18\x03 \x01(\tR\acountry\x12!\n" +
 	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12;\n" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x91\x03\n" +
+	"createTime\"\xea\x06\n" +
 	"\vTrustAnchor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12<\n" +
 	"\apurpose\x18\x02 \x01(\x0e2\".countersign.v1.TrustAnchorPurposeR\apurpose\x12\x18\n" +
 	"\aproduct\x18\x03 \x01(\tR\aproduct\x12$\n" +
-	"\x0epublic_key_pem\x18\x04 \x01(\tR\fpublicKeyPem\x129\n" +
+	"\x0epublic_key_pem\x18\x04 \x01(\tR\fpublicKeyPem\x12'\n" +
+	"\x0fopenpgp_keyring\x18\t \x01(\tR\x0eopenpgpKeyring\x12.\n" +
+	"\x13ssh_allowed_signers\x18\n" +
+	" \x01(\tR\x11sshAllowedSigners\x12M\n" +
+	"\x11x509_certificates\x18\v \x01(\v2 .countersign.v1.X509CertificatesR\x10x509Certificates\x12M\n" +
+	"\x11sigstore_identity\x18\f \x01(\v2 .countersign.v1.SigstoreIdentityR\x10sigstoreIdentity\x122\n" +
+	"\x15sigstore_trusted_root\x18\r \x01(\tR\x13sigstoreTrustedRoot\x12.\n" +
+	"\x13minisign_public_key\x18\x0e \x01(\tR\x11minisignPublicKey\x129\n" +
 	"\n" +
 	"valid_from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tvalidFrom\x12;\n" +
 	"\vvalid_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1574,7 +1927,26 @@ const file_countersign_v1_directory_proto_rawDesc = "" +
 	"\vrevoke_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"revokeTime\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xa5\x01\n" +
+	"createTime\x12 \n" +
+	"\vcompromised\x18\x0f \x01(\bR\vcompromised\x128\n" +
+	"\x06unsafe\x18\x10 \x01(\v2 .countersign.v1.UnsafeAlgorithmsR\x06unsafe\x12 \n" +
+	"\vdescription\x18\x11 \x01(\tR\vdescription\"|\n" +
+	"\x10UnsafeAlgorithms\x12\x1d\n" +
+	"\n" +
+	"md5_unsafe\x18\x01 \x01(\bR\tmd5Unsafe\x12\x1f\n" +
+	"\vsha1_unsafe\x18\x02 \x01(\bR\n" +
+	"sha1Unsafe\x12(\n" +
+	"\x10short_rsa_unsafe\x18\x03 \x01(\bR\x0eshortRsaUnsafe\";\n" +
+	"\tNameMatch\x12\x14\n" +
+	"\x05exact\x18\x01 \x01(\tR\x05exact\x12\x18\n" +
+	"\apattern\x18\x02 \x01(\tR\apattern\"Y\n" +
+	"\x10X509Certificates\x12\x10\n" +
+	"\x03pem\x18\x01 \x01(\tR\x03pem\x123\n" +
+	"\asubject\x18\x02 \x01(\v2\x19.countersign.v1.NameMatchR\asubject\"\x9d\x01\n" +
+	"\x10SigstoreIdentity\x121\n" +
+	"\x06issuer\x18\x01 \x01(\v2\x19.countersign.v1.NameMatchR\x06issuer\x123\n" +
+	"\asubject\x18\x02 \x01(\v2\x19.countersign.v1.NameMatchR\asubject\x12!\n" +
+	"\ftrusted_root\x18\x03 \x01(\tR\vtrustedRoot\"\xa5\x01\n" +
 	"\x19CreateOrganizationRequest\x12'\n" +
 	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12@\n" +
 	"\forganization\x18\x02 \x01(\v2\x1c.countersign.v1.OrganizationR\forganization\x12\x1d\n" +
@@ -1646,9 +2018,10 @@ const file_countersign_v1_directory_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"\x84\x01\n" +
 	"\x18ListTrustAnchorsResponse\x12@\n" +
 	"\rtrust_anchors\x18\x01 \x03(\v2\x1b.countersign.v1.TrustAnchorR\ftrustAnchors\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\".\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"P\n" +
 	"\x18RevokeTrustAnchorRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"[\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vcompromised\x18\x02 \x01(\bR\vcompromised\"[\n" +
 	"\x19RevokeTrustAnchorResponse\x12>\n" +
 	"\ftrust_anchor\x18\x01 \x01(\v2\x1b.countersign.v1.TrustAnchorR\vtrustAnchor*\xd1\x01\n" +
 	"\x10OrganizationKind\x12!\n" +
@@ -1657,11 +2030,14 @@ const file_countersign_v1_directory_proto_rawDesc = "" +
 	"\x1bORGANIZATION_KIND_EVALUATOR\x10\x02\x12\x1d\n" +
 	"\x19ORGANIZATION_KIND_AUDITOR\x10\x03\x12\x1c\n" +
 	"\x18ORGANIZATION_KIND_AGENCY\x10\x04\x12\x1e\n" +
-	"\x1aORGANIZATION_KIND_OPERATOR\x10\x05*~\n" +
+	"\x1aORGANIZATION_KIND_OPERATOR\x10\x05*\xe1\x01\n" +
 	"\x12TrustAnchorPurpose\x12$\n" +
 	" TRUST_ANCHOR_PURPOSE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cTRUST_ANCHOR_PURPOSE_RELEASE\x10\x01\x12 \n" +
-	"\x1cTRUST_ANCHOR_PURPOSE_REBUILD\x10\x022\xeb\a\n" +
+	"\x1cTRUST_ANCHOR_PURPOSE_REBUILD\x10\x02\x12\x1f\n" +
+	"\x1bTRUST_ANCHOR_PURPOSE_SOURCE\x10\x03\x12!\n" +
+	"\x1dTRUST_ANCHOR_PURPOSE_ARTIFACT\x10\x04\x12\x1d\n" +
+	"\x19TRUST_ANCHOR_PURPOSE_TIME\x10\x052\xeb\a\n" +
 	"\x10DirectoryService\x12k\n" +
 	"\x12CreateOrganization\x12).countersign.v1.CreateOrganizationRequest\x1a*.countersign.v1.CreateOrganizationResponse\x12b\n" +
 	"\x0fGetOrganization\x12&.countersign.v1.GetOrganizationRequest\x1a'.countersign.v1.GetOrganizationResponse\x12h\n" +
@@ -1687,84 +2063,94 @@ func file_countersign_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_countersign_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_countersign_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_countersign_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_countersign_v1_directory_proto_goTypes = []any{
 	(OrganizationKind)(0),                // 0: countersign.v1.OrganizationKind
 	(TrustAnchorPurpose)(0),              // 1: countersign.v1.TrustAnchorPurpose
 	(*Organization)(nil),                 // 2: countersign.v1.Organization
 	(*TrustAnchor)(nil),                  // 3: countersign.v1.TrustAnchor
-	(*CreateOrganizationRequest)(nil),    // 4: countersign.v1.CreateOrganizationRequest
-	(*CreateOrganizationResponse)(nil),   // 5: countersign.v1.CreateOrganizationResponse
-	(*GetOrganizationRequest)(nil),       // 6: countersign.v1.GetOrganizationRequest
-	(*GetOrganizationResponse)(nil),      // 7: countersign.v1.GetOrganizationResponse
-	(*ListOrganizationsRequest)(nil),     // 8: countersign.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),    // 9: countersign.v1.ListOrganizationsResponse
-	(*CreateEnrolmentTokenRequest)(nil),  // 10: countersign.v1.CreateEnrolmentTokenRequest
-	(*CreateEnrolmentTokenResponse)(nil), // 11: countersign.v1.CreateEnrolmentTokenResponse
-	(*EnrolRequest)(nil),                 // 12: countersign.v1.EnrolRequest
-	(*EnrolResponse)(nil),                // 13: countersign.v1.EnrolResponse
-	(*Member)(nil),                       // 14: countersign.v1.Member
-	(*MemberCertificate)(nil),            // 15: countersign.v1.MemberCertificate
-	(*ListMembersRequest)(nil),           // 16: countersign.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),          // 17: countersign.v1.ListMembersResponse
-	(*RevokeMemberRequest)(nil),          // 18: countersign.v1.RevokeMemberRequest
-	(*RevokeMemberResponse)(nil),         // 19: countersign.v1.RevokeMemberResponse
-	(*AddTrustAnchorRequest)(nil),        // 20: countersign.v1.AddTrustAnchorRequest
-	(*AddTrustAnchorResponse)(nil),       // 21: countersign.v1.AddTrustAnchorResponse
-	(*ListTrustAnchorsRequest)(nil),      // 22: countersign.v1.ListTrustAnchorsRequest
-	(*ListTrustAnchorsResponse)(nil),     // 23: countersign.v1.ListTrustAnchorsResponse
-	(*RevokeTrustAnchorRequest)(nil),     // 24: countersign.v1.RevokeTrustAnchorRequest
-	(*RevokeTrustAnchorResponse)(nil),    // 25: countersign.v1.RevokeTrustAnchorResponse
-	(*timestamppb.Timestamp)(nil),        // 26: google.protobuf.Timestamp
+	(*UnsafeAlgorithms)(nil),             // 4: countersign.v1.UnsafeAlgorithms
+	(*NameMatch)(nil),                    // 5: countersign.v1.NameMatch
+	(*X509Certificates)(nil),             // 6: countersign.v1.X509Certificates
+	(*SigstoreIdentity)(nil),             // 7: countersign.v1.SigstoreIdentity
+	(*CreateOrganizationRequest)(nil),    // 8: countersign.v1.CreateOrganizationRequest
+	(*CreateOrganizationResponse)(nil),   // 9: countersign.v1.CreateOrganizationResponse
+	(*GetOrganizationRequest)(nil),       // 10: countersign.v1.GetOrganizationRequest
+	(*GetOrganizationResponse)(nil),      // 11: countersign.v1.GetOrganizationResponse
+	(*ListOrganizationsRequest)(nil),     // 12: countersign.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),    // 13: countersign.v1.ListOrganizationsResponse
+	(*CreateEnrolmentTokenRequest)(nil),  // 14: countersign.v1.CreateEnrolmentTokenRequest
+	(*CreateEnrolmentTokenResponse)(nil), // 15: countersign.v1.CreateEnrolmentTokenResponse
+	(*EnrolRequest)(nil),                 // 16: countersign.v1.EnrolRequest
+	(*EnrolResponse)(nil),                // 17: countersign.v1.EnrolResponse
+	(*Member)(nil),                       // 18: countersign.v1.Member
+	(*MemberCertificate)(nil),            // 19: countersign.v1.MemberCertificate
+	(*ListMembersRequest)(nil),           // 20: countersign.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),          // 21: countersign.v1.ListMembersResponse
+	(*RevokeMemberRequest)(nil),          // 22: countersign.v1.RevokeMemberRequest
+	(*RevokeMemberResponse)(nil),         // 23: countersign.v1.RevokeMemberResponse
+	(*AddTrustAnchorRequest)(nil),        // 24: countersign.v1.AddTrustAnchorRequest
+	(*AddTrustAnchorResponse)(nil),       // 25: countersign.v1.AddTrustAnchorResponse
+	(*ListTrustAnchorsRequest)(nil),      // 26: countersign.v1.ListTrustAnchorsRequest
+	(*ListTrustAnchorsResponse)(nil),     // 27: countersign.v1.ListTrustAnchorsResponse
+	(*RevokeTrustAnchorRequest)(nil),     // 28: countersign.v1.RevokeTrustAnchorRequest
+	(*RevokeTrustAnchorResponse)(nil),    // 29: countersign.v1.RevokeTrustAnchorResponse
+	(*timestamppb.Timestamp)(nil),        // 30: google.protobuf.Timestamp
 }
 var file_countersign_v1_directory_proto_depIdxs = []int32{
 	0,  // 0: countersign.v1.Organization.kind:type_name -> countersign.v1.OrganizationKind
-	26, // 1: countersign.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	30, // 1: countersign.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
 	1,  // 2: countersign.v1.TrustAnchor.purpose:type_name -> countersign.v1.TrustAnchorPurpose
-	26, // 3: countersign.v1.TrustAnchor.valid_from:type_name -> google.protobuf.Timestamp
-	26, // 4: countersign.v1.TrustAnchor.valid_until:type_name -> google.protobuf.Timestamp
-	26, // 5: countersign.v1.TrustAnchor.revoke_time:type_name -> google.protobuf.Timestamp
-	26, // 6: countersign.v1.TrustAnchor.create_time:type_name -> google.protobuf.Timestamp
-	2,  // 7: countersign.v1.CreateOrganizationRequest.organization:type_name -> countersign.v1.Organization
-	2,  // 8: countersign.v1.CreateOrganizationResponse.organization:type_name -> countersign.v1.Organization
-	2,  // 9: countersign.v1.GetOrganizationResponse.organization:type_name -> countersign.v1.Organization
-	2,  // 10: countersign.v1.ListOrganizationsResponse.organizations:type_name -> countersign.v1.Organization
-	26, // 11: countersign.v1.CreateEnrolmentTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	2,  // 12: countersign.v1.EnrolResponse.organization:type_name -> countersign.v1.Organization
-	15, // 13: countersign.v1.Member.certificates:type_name -> countersign.v1.MemberCertificate
-	26, // 14: countersign.v1.MemberCertificate.expire_time:type_name -> google.protobuf.Timestamp
-	26, // 15: countersign.v1.MemberCertificate.revoke_time:type_name -> google.protobuf.Timestamp
-	14, // 16: countersign.v1.ListMembersResponse.members:type_name -> countersign.v1.Member
-	14, // 17: countersign.v1.RevokeMemberResponse.member:type_name -> countersign.v1.Member
-	3,  // 18: countersign.v1.AddTrustAnchorRequest.trust_anchor:type_name -> countersign.v1.TrustAnchor
-	3,  // 19: countersign.v1.AddTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
-	3,  // 20: countersign.v1.ListTrustAnchorsResponse.trust_anchors:type_name -> countersign.v1.TrustAnchor
-	3,  // 21: countersign.v1.RevokeTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
-	4,  // 22: countersign.v1.DirectoryService.CreateOrganization:input_type -> countersign.v1.CreateOrganizationRequest
-	6,  // 23: countersign.v1.DirectoryService.GetOrganization:input_type -> countersign.v1.GetOrganizationRequest
-	8,  // 24: countersign.v1.DirectoryService.ListOrganizations:input_type -> countersign.v1.ListOrganizationsRequest
-	10, // 25: countersign.v1.DirectoryService.CreateEnrolmentToken:input_type -> countersign.v1.CreateEnrolmentTokenRequest
-	12, // 26: countersign.v1.DirectoryService.Enrol:input_type -> countersign.v1.EnrolRequest
-	16, // 27: countersign.v1.DirectoryService.ListMembers:input_type -> countersign.v1.ListMembersRequest
-	18, // 28: countersign.v1.DirectoryService.RevokeMember:input_type -> countersign.v1.RevokeMemberRequest
-	20, // 29: countersign.v1.DirectoryService.AddTrustAnchor:input_type -> countersign.v1.AddTrustAnchorRequest
-	22, // 30: countersign.v1.DirectoryService.ListTrustAnchors:input_type -> countersign.v1.ListTrustAnchorsRequest
-	24, // 31: countersign.v1.DirectoryService.RevokeTrustAnchor:input_type -> countersign.v1.RevokeTrustAnchorRequest
-	5,  // 32: countersign.v1.DirectoryService.CreateOrganization:output_type -> countersign.v1.CreateOrganizationResponse
-	7,  // 33: countersign.v1.DirectoryService.GetOrganization:output_type -> countersign.v1.GetOrganizationResponse
-	9,  // 34: countersign.v1.DirectoryService.ListOrganizations:output_type -> countersign.v1.ListOrganizationsResponse
-	11, // 35: countersign.v1.DirectoryService.CreateEnrolmentToken:output_type -> countersign.v1.CreateEnrolmentTokenResponse
-	13, // 36: countersign.v1.DirectoryService.Enrol:output_type -> countersign.v1.EnrolResponse
-	17, // 37: countersign.v1.DirectoryService.ListMembers:output_type -> countersign.v1.ListMembersResponse
-	19, // 38: countersign.v1.DirectoryService.RevokeMember:output_type -> countersign.v1.RevokeMemberResponse
-	21, // 39: countersign.v1.DirectoryService.AddTrustAnchor:output_type -> countersign.v1.AddTrustAnchorResponse
-	23, // 40: countersign.v1.DirectoryService.ListTrustAnchors:output_type -> countersign.v1.ListTrustAnchorsResponse
-	25, // 41: countersign.v1.DirectoryService.RevokeTrustAnchor:output_type -> countersign.v1.RevokeTrustAnchorResponse
-	32, // [32:42] is the sub-list for method output_type
-	22, // [22:32] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	6,  // 3: countersign.v1.TrustAnchor.x509_certificates:type_name -> countersign.v1.X509Certificates
+	7,  // 4: countersign.v1.TrustAnchor.sigstore_identity:type_name -> countersign.v1.SigstoreIdentity
+	30, // 5: countersign.v1.TrustAnchor.valid_from:type_name -> google.protobuf.Timestamp
+	30, // 6: countersign.v1.TrustAnchor.valid_until:type_name -> google.protobuf.Timestamp
+	30, // 7: countersign.v1.TrustAnchor.revoke_time:type_name -> google.protobuf.Timestamp
+	30, // 8: countersign.v1.TrustAnchor.create_time:type_name -> google.protobuf.Timestamp
+	4,  // 9: countersign.v1.TrustAnchor.unsafe:type_name -> countersign.v1.UnsafeAlgorithms
+	5,  // 10: countersign.v1.X509Certificates.subject:type_name -> countersign.v1.NameMatch
+	5,  // 11: countersign.v1.SigstoreIdentity.issuer:type_name -> countersign.v1.NameMatch
+	5,  // 12: countersign.v1.SigstoreIdentity.subject:type_name -> countersign.v1.NameMatch
+	2,  // 13: countersign.v1.CreateOrganizationRequest.organization:type_name -> countersign.v1.Organization
+	2,  // 14: countersign.v1.CreateOrganizationResponse.organization:type_name -> countersign.v1.Organization
+	2,  // 15: countersign.v1.GetOrganizationResponse.organization:type_name -> countersign.v1.Organization
+	2,  // 16: countersign.v1.ListOrganizationsResponse.organizations:type_name -> countersign.v1.Organization
+	30, // 17: countersign.v1.CreateEnrolmentTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	2,  // 18: countersign.v1.EnrolResponse.organization:type_name -> countersign.v1.Organization
+	19, // 19: countersign.v1.Member.certificates:type_name -> countersign.v1.MemberCertificate
+	30, // 20: countersign.v1.MemberCertificate.expire_time:type_name -> google.protobuf.Timestamp
+	30, // 21: countersign.v1.MemberCertificate.revoke_time:type_name -> google.protobuf.Timestamp
+	18, // 22: countersign.v1.ListMembersResponse.members:type_name -> countersign.v1.Member
+	18, // 23: countersign.v1.RevokeMemberResponse.member:type_name -> countersign.v1.Member
+	3,  // 24: countersign.v1.AddTrustAnchorRequest.trust_anchor:type_name -> countersign.v1.TrustAnchor
+	3,  // 25: countersign.v1.AddTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
+	3,  // 26: countersign.v1.ListTrustAnchorsResponse.trust_anchors:type_name -> countersign.v1.TrustAnchor
+	3,  // 27: countersign.v1.RevokeTrustAnchorResponse.trust_anchor:type_name -> countersign.v1.TrustAnchor
+	8,  // 28: countersign.v1.DirectoryService.CreateOrganization:input_type -> countersign.v1.CreateOrganizationRequest
+	10, // 29: countersign.v1.DirectoryService.GetOrganization:input_type -> countersign.v1.GetOrganizationRequest
+	12, // 30: countersign.v1.DirectoryService.ListOrganizations:input_type -> countersign.v1.ListOrganizationsRequest
+	14, // 31: countersign.v1.DirectoryService.CreateEnrolmentToken:input_type -> countersign.v1.CreateEnrolmentTokenRequest
+	16, // 32: countersign.v1.DirectoryService.Enrol:input_type -> countersign.v1.EnrolRequest
+	20, // 33: countersign.v1.DirectoryService.ListMembers:input_type -> countersign.v1.ListMembersRequest
+	22, // 34: countersign.v1.DirectoryService.RevokeMember:input_type -> countersign.v1.RevokeMemberRequest
+	24, // 35: countersign.v1.DirectoryService.AddTrustAnchor:input_type -> countersign.v1.AddTrustAnchorRequest
+	26, // 36: countersign.v1.DirectoryService.ListTrustAnchors:input_type -> countersign.v1.ListTrustAnchorsRequest
+	28, // 37: countersign.v1.DirectoryService.RevokeTrustAnchor:input_type -> countersign.v1.RevokeTrustAnchorRequest
+	9,  // 38: countersign.v1.DirectoryService.CreateOrganization:output_type -> countersign.v1.CreateOrganizationResponse
+	11, // 39: countersign.v1.DirectoryService.GetOrganization:output_type -> countersign.v1.GetOrganizationResponse
+	13, // 40: countersign.v1.DirectoryService.ListOrganizations:output_type -> countersign.v1.ListOrganizationsResponse
+	15, // 41: countersign.v1.DirectoryService.CreateEnrolmentToken:output_type -> countersign.v1.CreateEnrolmentTokenResponse
+	17, // 42: countersign.v1.DirectoryService.Enrol:output_type -> countersign.v1.EnrolResponse
+	21, // 43: countersign.v1.DirectoryService.ListMembers:output_type -> countersign.v1.ListMembersResponse
+	23, // 44: countersign.v1.DirectoryService.RevokeMember:output_type -> countersign.v1.RevokeMemberResponse
+	25, // 45: countersign.v1.DirectoryService.AddTrustAnchor:output_type -> countersign.v1.AddTrustAnchorResponse
+	27, // 46: countersign.v1.DirectoryService.ListTrustAnchors:output_type -> countersign.v1.ListTrustAnchorsResponse
+	29, // 47: countersign.v1.DirectoryService.RevokeTrustAnchor:output_type -> countersign.v1.RevokeTrustAnchorResponse
+	38, // [38:48] is the sub-list for method output_type
+	28, // [28:38] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_countersign_v1_directory_proto_init() }
@@ -1778,7 +2164,7 @@ func file_countersign_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_countersign_v1_directory_proto_rawDesc), len(file_countersign_v1_directory_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

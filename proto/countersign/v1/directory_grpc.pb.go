@@ -54,7 +54,7 @@ type DirectoryServiceClient interface {
 	// RevokeMember makes a member's certificates, or one of them, count no more from the next call on. Streams that are open
 	// end, and the member's enrolment tokens cease to work. For the organization itself and for operators.
 	RevokeMember(ctx context.Context, in *RevokeMemberRequest, opts ...grpc.CallOption) (*RevokeMemberResponse, error)
-	// AddTrustAnchor registers a key whose signatures count for an organization.
+	// AddTrustAnchor registers a key, certificate or identity whose signatures count for an organization.
 	AddTrustAnchor(ctx context.Context, in *AddTrustAnchorRequest, opts ...grpc.CallOption) (*AddTrustAnchorResponse, error)
 	// ListTrustAnchors lists an organization's trust anchors, revoked ones included.
 	ListTrustAnchors(ctx context.Context, in *ListTrustAnchorsRequest, opts ...grpc.CallOption) (*ListTrustAnchorsResponse, error)
@@ -193,7 +193,7 @@ type DirectoryServiceServer interface {
 	// RevokeMember makes a member's certificates, or one of them, count no more from the next call on. Streams that are open
 	// end, and the member's enrolment tokens cease to work. For the organization itself and for operators.
 	RevokeMember(context.Context, *RevokeMemberRequest) (*RevokeMemberResponse, error)
-	// AddTrustAnchor registers a key whose signatures count for an organization.
+	// AddTrustAnchor registers a key, certificate or identity whose signatures count for an organization.
 	AddTrustAnchor(context.Context, *AddTrustAnchorRequest) (*AddTrustAnchorResponse, error)
 	// ListTrustAnchors lists an organization's trust anchors, revoked ones included.
 	ListTrustAnchors(context.Context, *ListTrustAnchorsRequest) (*ListTrustAnchorsResponse, error)

@@ -28,7 +28,7 @@ type Check int32
 const (
 	// Not given.
 	Check_CHECK_UNSPECIFIED Check = 0
-	// Who signed the manifest, and whether that key counts.
+	// Who signed the release, what of it, and whether those keys count.
 	Check_CHECK_SIGNATURE Check = 1
 	// Whether the source is whole and well-formed, and what its identity is.
 	Check_CHECK_SOURCE Check = 2
@@ -316,6 +316,242 @@ func (x *Cause) GetRebuiltExcerpt() string {
 	return ""
 }
 
+// CoveredFile is a file of the release that a signature covers.
+type CoveredFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is in the release: manifest, source or artifact.
+	Role FileRole `protobuf:"varint,1,opt,name=role,proto3,enum=countersign.v1.FileRole" json:"role,omitempty"`
+	// The source's name or the artifact's path; "manifest" for the manifest.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Its digest, sha256:{hex}.
+	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CoveredFile) Reset() {
+	*x = CoveredFile{}
+	mi := &file_countersign_v1_finding_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CoveredFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CoveredFile) ProtoMessage() {}
+
+func (x *CoveredFile) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_finding_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CoveredFile.ProtoReflect.Descriptor instead.
+func (*CoveredFile) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_finding_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CoveredFile) GetRole() FileRole {
+	if x != nil {
+		return x.Role
+	}
+	return FileRole_FILE_ROLE_UNSPECIFIED
+}
+
+func (x *CoveredFile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CoveredFile) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// SignatureEvidence is what one signature of a release is worth.
+type SignatureEvidence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind, such as openpgp or sigstore-bundle.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The signature file, or the file of the release that the signature stands in.
+	File string `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	// Whether it counts: made by an anchor that counted at that time, over these bytes.
+	Valid bool `protobuf:"varint,3,opt,name=valid,proto3" json:"valid,omitempty"`
+	// The trust anchor that made it: organizations/{o}/trustAnchors/{t}.
+	Anchor string `protobuf:"bytes,4,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	// The key in the usual form of the kind.
+	KeyId string `protobuf:"bytes,5,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Whom anchor or certificate name as the signer.
+	Signer string `protobuf:"bytes,6,opt,name=signer,proto3" json:"signer,omitempty"`
+	// What exactly it covers, in words.
+	Covers string `protobuf:"bytes,7,opt,name=covers,proto3" json:"covers,omitempty"`
+	// The files of the release that it covers. Of many, the first ones.
+	Files []*CoveredFile `protobuf:"bytes,8,rep,name=files,proto3" json:"files,omitempty"`
+	// When it was there for certain: the instant at which it is judged.
+	Time *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=time,proto3" json:"time,omitempty"`
+	// How that is known, such as by a time stamp or by the deposit.
+	TimeBy string `protobuf:"bytes,10,opt,name=time_by,json=timeBy,proto3" json:"time_by,omitempty"`
+	// When its signer says that it was made.
+	ClaimedTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=claimed_time,json=claimedTime,proto3" json:"claimed_time,omitempty"`
+	// Weak algorithms in it.
+	Weak []string `protobuf:"bytes,12,rep,name=weak,proto3" json:"weak,omitempty"`
+	// What should be known besides.
+	Notes []string `protobuf:"bytes,13,rep,name=notes,proto3" json:"notes,omitempty"`
+	// Why it does not count, or what else is wrong; empty if nothing.
+	Problem string `protobuf:"bytes,14,opt,name=problem,proto3" json:"problem,omitempty"`
+	// The other trust anchors that it rests on: trusted roots, and authorities whose time stamps are in it.
+	Roots         []string `protobuf:"bytes,15,rep,name=roots,proto3" json:"roots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignatureEvidence) Reset() {
+	*x = SignatureEvidence{}
+	mi := &file_countersign_v1_finding_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignatureEvidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignatureEvidence) ProtoMessage() {}
+
+func (x *SignatureEvidence) ProtoReflect() protoreflect.Message {
+	mi := &file_countersign_v1_finding_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignatureEvidence.ProtoReflect.Descriptor instead.
+func (*SignatureEvidence) Descriptor() ([]byte, []int) {
+	return file_countersign_v1_finding_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SignatureEvidence) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetValid() bool {
+	if x != nil {
+		return x.Valid
+	}
+	return false
+}
+
+func (x *SignatureEvidence) GetAnchor() string {
+	if x != nil {
+		return x.Anchor
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetSigner() string {
+	if x != nil {
+		return x.Signer
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetCovers() string {
+	if x != nil {
+		return x.Covers
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetFiles() []*CoveredFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *SignatureEvidence) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *SignatureEvidence) GetTimeBy() string {
+	if x != nil {
+		return x.TimeBy
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetClaimedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClaimedTime
+	}
+	return nil
+}
+
+func (x *SignatureEvidence) GetWeak() []string {
+	if x != nil {
+		return x.Weak
+	}
+	return nil
+}
+
+func (x *SignatureEvidence) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+func (x *SignatureEvidence) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *SignatureEvidence) GetRoots() []string {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
 // Finding is what one check found, good or bad, with its evidence.
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -338,14 +574,16 @@ type Finding struct {
 	// The attestation that carries it: attestations/{a}.
 	Attestation string `protobuf:"bytes,9,opt,name=attestation,proto3" json:"attestation,omitempty"`
 	// When it was recorded.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// What each signature is worth, for the check SIGNATURE.
+	Signatures    []*SignatureEvidence `protobuf:"bytes,11,rep,name=signatures,proto3" json:"signatures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_countersign_v1_finding_proto_msgTypes[1]
+	mi := &file_countersign_v1_finding_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -357,7 +595,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_countersign_v1_finding_proto_msgTypes[1]
+	mi := &file_countersign_v1_finding_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -370,7 +608,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_countersign_v1_finding_proto_rawDescGZIP(), []int{1}
+	return file_countersign_v1_finding_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Finding) GetName() string {
@@ -443,18 +681,46 @@ func (x *Finding) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Finding) GetSignatures() []*SignatureEvidence {
+	if x != nil {
+		return x.Signatures
+	}
+	return nil
+}
+
 var File_countersign_v1_finding_proto protoreflect.FileDescriptor
 
 const file_countersign_v1_finding_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccountersign/v1/finding.proto\x12\x0ecountersign.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x01\n" +
+	"\x1ccountersign/v1/finding.proto\x12\x0ecountersign.v1\x1a\x1ccountersign/v1/custody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x01\n" +
 	"\x05Cause\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x03R\x06length\x12'\n" +
 	"\x0fshipped_excerpt\x18\x05 \x01(\tR\x0eshippedExcerpt\x12'\n" +
-	"\x0frebuilt_excerpt\x18\x06 \x01(\tR\x0erebuiltExcerpt\"\x92\x03\n" +
+	"\x0frebuilt_excerpt\x18\x06 \x01(\tR\x0erebuiltExcerpt\"g\n" +
+	"\vCoveredFile\x12,\n" +
+	"\x04role\x18\x01 \x01(\x0e2\x18.countersign.v1.FileRoleR\x04role\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\"\xc5\x03\n" +
+	"\x11SignatureEvidence\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x14\n" +
+	"\x05valid\x18\x03 \x01(\bR\x05valid\x12\x16\n" +
+	"\x06anchor\x18\x04 \x01(\tR\x06anchor\x12\x15\n" +
+	"\x06key_id\x18\x05 \x01(\tR\x05keyId\x12\x16\n" +
+	"\x06signer\x18\x06 \x01(\tR\x06signer\x12\x16\n" +
+	"\x06covers\x18\a \x01(\tR\x06covers\x121\n" +
+	"\x05files\x18\b \x03(\v2\x1b.countersign.v1.CoveredFileR\x05files\x12.\n" +
+	"\x04time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x17\n" +
+	"\atime_by\x18\n" +
+	" \x01(\tR\x06timeBy\x12=\n" +
+	"\fclaimed_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vclaimedTime\x12\x12\n" +
+	"\x04weak\x18\f \x03(\tR\x04weak\x12\x14\n" +
+	"\x05notes\x18\r \x03(\tR\x05notes\x12\x18\n" +
+	"\aproblem\x18\x0e \x01(\tR\aproblem\x12\x14\n" +
+	"\x05roots\x18\x0f \x03(\tR\x05roots\"\xd5\x03\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\x05check\x18\x02 \x01(\x0e2\x15.countersign.v1.CheckR\x05check\x121\n" +
@@ -467,7 +733,10 @@ const file_countersign_v1_finding_proto_rawDesc = "" +
 	"\vattestation\x18\t \x01(\tR\vattestation\x12;\n" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime*\x85\x01\n" +
+	"createTime\x12A\n" +
+	"\n" +
+	"signatures\x18\v \x03(\v2!.countersign.v1.SignatureEvidenceR\n" +
+	"signatures*\x85\x01\n" +
 	"\x05Check\x12\x15\n" +
 	"\x11CHECK_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fCHECK_SIGNATURE\x10\x01\x12\x10\n" +
@@ -505,26 +774,34 @@ func file_countersign_v1_finding_proto_rawDescGZIP() []byte {
 }
 
 var file_countersign_v1_finding_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_countersign_v1_finding_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_countersign_v1_finding_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_countersign_v1_finding_proto_goTypes = []any{
 	(Check)(0),                    // 0: countersign.v1.Check
 	(Outcome)(0),                  // 1: countersign.v1.Outcome
 	(Verdict)(0),                  // 2: countersign.v1.Verdict
 	(*Cause)(nil),                 // 3: countersign.v1.Cause
-	(*Finding)(nil),               // 4: countersign.v1.Finding
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*CoveredFile)(nil),           // 4: countersign.v1.CoveredFile
+	(*SignatureEvidence)(nil),     // 5: countersign.v1.SignatureEvidence
+	(*Finding)(nil),               // 6: countersign.v1.Finding
+	(FileRole)(0),                 // 7: countersign.v1.FileRole
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_countersign_v1_finding_proto_depIdxs = []int32{
-	0, // 0: countersign.v1.Finding.check:type_name -> countersign.v1.Check
-	1, // 1: countersign.v1.Finding.outcome:type_name -> countersign.v1.Outcome
-	2, // 2: countersign.v1.Finding.verdict:type_name -> countersign.v1.Verdict
-	3, // 3: countersign.v1.Finding.causes:type_name -> countersign.v1.Cause
-	5, // 4: countersign.v1.Finding.create_time:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7,  // 0: countersign.v1.CoveredFile.role:type_name -> countersign.v1.FileRole
+	4,  // 1: countersign.v1.SignatureEvidence.files:type_name -> countersign.v1.CoveredFile
+	8,  // 2: countersign.v1.SignatureEvidence.time:type_name -> google.protobuf.Timestamp
+	8,  // 3: countersign.v1.SignatureEvidence.claimed_time:type_name -> google.protobuf.Timestamp
+	0,  // 4: countersign.v1.Finding.check:type_name -> countersign.v1.Check
+	1,  // 5: countersign.v1.Finding.outcome:type_name -> countersign.v1.Outcome
+	2,  // 6: countersign.v1.Finding.verdict:type_name -> countersign.v1.Verdict
+	3,  // 7: countersign.v1.Finding.causes:type_name -> countersign.v1.Cause
+	8,  // 8: countersign.v1.Finding.create_time:type_name -> google.protobuf.Timestamp
+	5,  // 9: countersign.v1.Finding.signatures:type_name -> countersign.v1.SignatureEvidence
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_countersign_v1_finding_proto_init() }
@@ -532,13 +809,14 @@ func file_countersign_v1_finding_proto_init() {
 	if File_countersign_v1_finding_proto != nil {
 		return
 	}
+	file_countersign_v1_custody_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_countersign_v1_finding_proto_rawDesc), len(file_countersign_v1_finding_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -189,12 +189,6 @@ func TestSealRefusesWhatDoesNotFit(t *testing.T) {
 		"an unknown field": {func(_ *servicetest.Release, q *pb.SealReleaseRequest) {
 			q.Manifest = []byte(`{"scheme":1}`)
 		}, codes.InvalidArgument, "", "scheme"},
-		"too many signatures": {func(_ *servicetest.Release, q *pb.SealReleaseRequest) {
-			q.Signatures = make([]*pb.Signature, 17)
-		}, codes.ResourceExhausted, "", "signatures"},
-		"too long a signature": {func(_ *servicetest.Release, q *pb.SealReleaseRequest) {
-			q.Signatures = []*pb.Signature{{Content: make([]byte, 256<<10+1)}}
-		}, codes.ResourceExhausted, "", "signatures[0]"},
 		"a request id that is none": {func(_ *servicetest.Release, q *pb.SealReleaseRequest) { q.RequestId = "x" }, codes.InvalidArgument, "", "request_id"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,14 +21,12 @@ import (
 	"github.com/countersign-escrow/countersign/verifier/attest"
 )
 
-// Caps on what a seal carries, and how long it waits for the log.
+// How long a seal waits for the log, and for another one of the same manifest.
 const (
-	maxSignatures     = 16
-	maxSignatureBytes = 256 << 10
-	receiptWait       = 60 * time.Second
-	receiptPoll       = 250 * time.Millisecond
-	manifestWait      = 10 * time.Second
-	manifestPoll      = 20 * time.Millisecond
+	receiptWait  = 60 * time.Second
+	receiptPoll  = 250 * time.Millisecond
+	manifestWait = 10 * time.Second
+	manifestPoll = 20 * time.Millisecond
 )
 
 // sealing is a seal whose request is well-formed.
@@ -77,25 +75,8 @@ func readSealing(name resource.Release, r *pb.SealReleaseRequest) (*sealing, err
 	if speaks, err := in.manifest.Release(); err != nil || speaks != name {
 		return nil, fault.Invalidf("manifest", "speaks of %s, not of %s", speaks, name)
 	}
-	in.signatures, err = readSignatures(r.GetSignatures())
+	in.signatures, err = readSignatures(in.manifest, r.GetSignatures())
 	return in, err
-}
-
-func readSignatures(list []*pb.Signature) ([]catalog.Signature, error) {
-	if n := len(list); n > maxSignatures {
-		return nil, fault.Exhaustedf("signatures", "has %d entries, %d at most", n, maxSignatures)
-	}
-	out := make([]catalog.Signature, len(list))
-	for i, sig := range list {
-		if n := len(sig.GetContent()); n > maxSignatureBytes {
-			return nil, fault.Exhaustedf(fmt.Sprintf("signatures[%d].content", i), "has %d bytes, %d at most", n, maxSignatureBytes)
-		}
-		if len(sig.GetMediaType()) > 256 {
-			return nil, fault.Invalidf(fmt.Sprintf("signatures[%d].media_type", i), "is no media type")
-		}
-		out[i] = catalog.Signature{MediaType: sig.GetMediaType(), Content: sig.GetContent()}
-	}
-	return out, nil
 }
 
 // sealedBefore says whether the release is sealed, by this very call made before. If another call sealed it, that is a

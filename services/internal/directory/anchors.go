@@ -2,34 +2,28 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/resource"
 	pb "github.com/countersign-escrow/countersign/proto/countersign/v1"
-	"github.com/countersign-escrow/countersign/services/internal/ca"
+	"github.com/countersign-escrow/countersign/services/internal/anchorpb"
 	"github.com/countersign-escrow/countersign/services/internal/rpc"
-	"github.com/countersign-escrow/countersign/verifier/publickey"
+	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 )
 
-// mostAnchors bounds an organization's anchors: each is tried for every signature.
-const mostAnchors = 1000
+// Caps on an organization's anchors: each is tried for every signature.
+const (
+	mostAnchors     = 1000
+	mostAnchorBytes = 16 << 20 // of what they hold
+)
 
-var purposes = map[pb.TrustAnchorPurpose]catalog.Purpose{
-	pb.TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_RELEASE: catalog.PurposeRelease,
-	pb.TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_REBUILD: catalog.PurposeRebuild,
-}
+// largestAnchorPage bounds what the anchors of one page hold, in bytes, so that it fits into what any gRPC client takes: 4 MiB.
+const largestAnchorPage = 3 << 20
 
-// holders are the kinds of organization that sign for a purpose.
-var holders = map[catalog.Purpose]catalog.Kind{
-	catalog.PurposeRelease: catalog.Vendor,
-	catalog.PurposeRebuild: catalog.Evaluator,
-}
-
-// AddTrustAnchor registers a key whose signatures count for the caller's organization.
+// AddTrustAnchor registers a key, certificate or identity whose signatures count for the caller's organization.
 func (s *Server) AddTrustAnchor(ctx context.Context, r *pb.AddTrustAnchorRequest) (*pb.AddTrustAnchorResponse, error) {
 	org, err := rpc.Name("parent", r.GetParent(), resource.ParseOrganization)
 	if err != nil {
@@ -38,7 +32,7 @@ func (s *Server) AddTrustAnchor(ctx context.Context, r *pb.AddTrustAnchorRequest
 	if err := rpc.RequireSelf(ctx, org); err != nil {
 		return nil, err
 	}
-	anchor, err := s.readAnchor(org, rpc.MustCaller(ctx).Kind, r.GetTrustAnchor())
+	a, err := s.readAnchor(org, rpc.MustCaller(ctx).Kind, r.GetTrustAnchor())
 	if err != nil {
 		return nil, err
 	}
@@ -54,19 +48,19 @@ func (s *Server) AddTrustAnchor(ctx context.Context, r *pb.AddTrustAnchorRequest
 		if seen {
 			earlier, err := tx.TrustAnchor(org, made)
 			if err == nil {
-				anchor = earlier
+				a = earlier
 			}
 			return err
 		}
-		if err := insertAnchor(tx, *anchor); err != nil {
+		if err := insertAnchor(tx, *a); err != nil {
 			return err
 		}
-		return tx.RememberRequest(request, anchor.ID, s.now())
+		return tx.RememberRequest(request, a.ID, s.now())
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.AddTrustAnchorResponse{TrustAnchor: anchorToProto(*anchor)}, nil
+	return &pb.AddTrustAnchorResponse{TrustAnchor: anchorpb.Message(a)}, nil
 }
 
 func insertAnchor(tx *catalog.Tx, a catalog.TrustAnchor) error {
@@ -82,93 +76,41 @@ func insertAnchor(tx *catalog.Tx, a catalog.TrustAnchor) error {
 	if len(there) >= mostAnchors {
 		return fault.Exhaustedf("parent", "%s has %d trust anchors, and may have no more", a.Organization, len(there))
 	}
+	bytes := len(a.Material)
+	for _, t := range there {
+		bytes += len(t.Material)
+	}
+	if bytes > mostAnchorBytes {
+		return fault.Exhaustedf("trust_anchor", "the trust anchors of %s would hold %d bytes, %d at most", a.Organization, bytes, mostAnchorBytes).
+			WithAdvice("register only the certificates that releases are signed with, not a whole key ring")
+	}
+	if err := checkTrustedRoot(&a, there); err != nil {
+		return err
+	}
 	return tx.InsertTrustAnchor(a)
 }
 
-func (s *Server) readAnchor(org resource.Organization, kind catalog.Kind, in *pb.TrustAnchor) (*catalog.TrustAnchor, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, err
+// checkTrustedRoot makes sure that the root which a Sigstore identity names is there for it.
+func checkTrustedRoot(a *catalog.TrustAnchor, there []catalog.TrustAnchor) error {
+	const field = "trust_anchor.sigstore_identity.trusted_root"
+	if anchor.Kind(a.Kind) != anchor.SigstoreIdentity {
+		return nil
 	}
-	a := &catalog.TrustAnchor{ID: id.String(), Organization: org, Created: s.now()}
-	if a.Purpose, err = readPurpose(kind, in.GetPurpose()); err != nil {
-		return nil, err
+	identity, err := anchor.ParseIdentity(a.Material)
+	if err != nil || identity.TrustedRoot == "" {
+		return err
 	}
-	if a.Product, err = readAnchorProduct(org, a.Purpose, in.GetProduct()); err != nil {
-		return nil, err
+	i := slices.IndexFunc(there, func(t catalog.TrustAnchor) bool { return t.Name() == identity.TrustedRoot })
+	switch {
+	case i < 0 || anchor.Kind(there[i].Kind) != anchor.SigstoreRoot:
+		return fault.Invalidf(field, "%.200q is no Sigstore trusted root of %s", identity.TrustedRoot, a.Organization).
+			WithAdvice("register the trusted root first, as a trust anchor with sigstore_trusted_root, and give its name here")
+	case !there[i].Revoked.IsZero():
+		return fault.Invalidf(field, "%s was revoked at %s", identity.TrustedRoot, there[i].Revoked.Format(time.RFC3339))
+	case there[i].Product != nil && (a.Product == nil || *a.Product != *there[i].Product):
+		return fault.Invalidf(field, "%s is for %s only", identity.TrustedRoot, there[i].Product)
 	}
-	if a.PublicKeyPEM, a.KeyID, err = readKey(a.Purpose, in.GetPublicKeyPem()); err != nil {
-		return nil, err
-	}
-	a.From, a.Until, err = readTerm(in, a.Created)
-	return a, err
-}
-
-func readPurpose(kind catalog.Kind, in pb.TrustAnchorPurpose) (catalog.Purpose, error) {
-	const field = "trust_anchor.purpose"
-	purpose, ok := purposes[in]
-	if !ok {
-		return "", fault.Invalidf(field, "must be RELEASE or REBUILD")
-	}
-	if want := holders[purpose]; want != kind {
-		return "", fault.Invalidf(field, "%s is for organizations of kind %s, yours is of kind %s", purpose, want, kind)
-	}
-	return purpose, nil
-}
-
-func readAnchorProduct(org resource.Organization, purpose catalog.Purpose, name string) (*resource.Product, error) {
-	const field = "trust_anchor.product"
-	if name == "" {
-		return nil, nil
-	}
-	product, err := rpc.Name(field, name, resource.ParseProduct)
-	if err != nil {
-		return nil, err
-	}
-	if purpose != catalog.PurposeRelease {
-		return nil, fault.Invalidf(field, "is for anchors of purpose RELEASE only")
-	}
-	if product.Vendor != org {
-		return nil, fault.Invalidf(field, "must be a product of %s", org)
-	}
-	return &product, nil
-}
-
-// readKey returns the key in its one canonical form, and its id.
-func readKey(purpose catalog.Purpose, in string) (keyPEM, id string, err error) {
-	const field = "trust_anchor.public_key_pem"
-	key, err := publickey.Parse(in)
-	if err != nil {
-		return "", "", fault.Invalidf(field, "%v", err)
-	}
-	if err := ca.CheckKey(key); err != nil {
-		return "", "", fault.Invalidf(field, "%v", err)
-	}
-	if _, err := publickey.P256(key); err != nil && purpose == catalog.PurposeRebuild {
-		return "", "", fault.Invalidf(field, "%v", err).
-			WithAdvice("the purpose REBUILD needs ECDSA P-256: stock verifiers check statements with such keys only")
-	}
-	if keyPEM, err = publickey.PEM(key); err != nil {
-		return "", "", err
-	}
-	id, err = publickey.ID(key)
-	return keyPEM, id, err
-}
-
-func readTerm(in *pb.TrustAnchor, now time.Time) (from, until time.Time, err error) {
-	if from, err = rpc.Time("trust_anchor.valid_from", in.GetValidFrom()); err != nil {
-		return from, until, err
-	}
-	if from.IsZero() {
-		from = now
-	}
-	if until, err = rpc.Time("trust_anchor.valid_until", in.GetValidUntil()); err != nil {
-		return from, until, err
-	}
-	if !until.IsZero() && !until.After(from) {
-		return from, until, fault.Invalidf("trust_anchor.valid_until", "must be after valid_from, %s", from.Format(time.RFC3339))
-	}
-	return from, until, nil
+	return nil
 }
 
 // ListTrustAnchors lists an organization's trust anchors, for itself and for the operator.
@@ -184,8 +126,10 @@ func (s *Server) ListTrustAnchors(ctx context.Context, r *pb.ListTrustAnchorsReq
 		Read: func(tx *catalog.Tx, after string, limit int) ([]catalog.TrustAnchor, error) {
 			return tx.TrustAnchorsPage(org, after, limit)
 		},
-		Key:     func(a *catalog.TrustAnchor) string { return a.ID },
-		Message: func(a *catalog.TrustAnchor) *pb.TrustAnchor { return anchorToProto(*a) },
+		Key:       func(a *catalog.TrustAnchor) string { return a.ID },
+		Message:   anchorpb.Message,
+		Bytes:     func(a *catalog.TrustAnchor) int { return len(a.Material) },
+		MostBytes: largestAnchorPage,
 	})
 	if err != nil {
 		return nil, err
@@ -193,7 +137,7 @@ func (s *Server) ListTrustAnchors(ctx context.Context, r *pb.ListTrustAnchorsReq
 	return &pb.ListTrustAnchorsResponse{TrustAnchors: list, NextPageToken: next}, nil
 }
 
-// RevokeTrustAnchor ends the validity of one of the caller's trust anchors at once.
+// RevokeTrustAnchor ends the validity of one of the caller's trust anchors at once, and if it is compromised, for all the time before too.
 func (s *Server) RevokeTrustAnchor(ctx context.Context, r *pb.RevokeTrustAnchorRequest) (*pb.RevokeTrustAnchorResponse, error) {
 	name, err := rpc.Name("name", r.GetName(), func(n string) (resource.Child, error) {
 		return resource.ParseChild(n, resource.TrustAnchors)
@@ -204,34 +148,16 @@ func (s *Server) RevokeTrustAnchor(ctx context.Context, r *pb.RevokeTrustAnchorR
 	if err := rpc.RequireSelf(ctx, name.Organization); err != nil {
 		return nil, err
 	}
-	var anchor *catalog.TrustAnchor
+	var a *catalog.TrustAnchor
 	err = s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		anchor, err = tx.RevokeTrustAnchor(name.Organization, name.ID, s.now())
-		return err
+		a, err = tx.RevokeTrustAnchor(name.Organization, name.ID, s.now(), r.GetCompromised())
+		if err != nil || !r.GetCompromised() || s.Judge == nil {
+			return err
+		}
+		return s.Judge.AnchorCompromised(ctx, tx, a)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.RevokeTrustAnchorResponse{TrustAnchor: anchorToProto(*anchor)}, nil
-}
-
-func anchorToProto(a catalog.TrustAnchor) *pb.TrustAnchor {
-	name := resource.Child{Organization: a.Organization, Collection: resource.TrustAnchors, ID: a.ID}
-	out := &pb.TrustAnchor{
-		Name:         name.String(),
-		PublicKeyPem: a.PublicKeyPEM,
-		ValidFrom:    rpc.Timestamp(a.From),
-		ValidUntil:   rpc.Timestamp(a.Until),
-		RevokeTime:   rpc.Timestamp(a.Revoked),
-		CreateTime:   rpc.Timestamp(a.Created),
-	}
-	for p, c := range purposes {
-		if c == a.Purpose {
-			out.Purpose = p
-		}
-	}
-	if a.Product != nil {
-		out.Product = a.Product.String()
-	}
-	return out
+	return &pb.RevokeTrustAnchorResponse{TrustAnchor: anchorpb.Message(a)}, nil
 }

@@ -70,7 +70,8 @@ func TestTrustAnchors(t *testing.T) {
 		{"for another", h.lab, "acme", forRebuild, p256, "", codes.PermissionDenied},
 		{"by the operator", h.operator, "acme", forRelease, p256, "", codes.PermissionDenied},
 		{"no purpose", h.acme, "acme", 0, p256, "", codes.InvalidArgument},
-		{"RSA", h.acme, "acme", forRelease, rsaKey, "", codes.InvalidArgument},
+		{"RSA", h.acme, "acme", forRelease, rsaKey, "", codes.OK},
+		{"rebuild RSA", h.lab, "lab", forRebuild, rsaKey, "", codes.InvalidArgument},
 		{"no key", h.acme, "acme", forRelease, "", "", codes.InvalidArgument},
 		{"two keys", h.acme, "acme", forRelease, p256 + ed, "", codes.InvalidArgument},
 		{"another's product", h.acme, "acme", forRelease, p256, "organizations/lab/products/widget", codes.InvalidArgument},
@@ -83,7 +84,7 @@ func TestTrustAnchors(t *testing.T) {
 		wantCode(t, c.name, err, c.code, "")
 	}
 	list, err := h.operator.ListTrustAnchors(t.Context(), &pb.ListTrustAnchorsRequest{Parent: "organizations/acme"})
-	if err != nil || len(list.GetTrustAnchors()) != 3 {
+	if err != nil || len(list.GetTrustAnchors()) != 4 {
 		t.Errorf("the operator sees %d anchors (%v)", len(list.GetTrustAnchors()), err)
 	}
 	_, err = h.lab.ListTrustAnchors(t.Context(), &pb.ListTrustAnchorsRequest{Parent: "organizations/acme"})

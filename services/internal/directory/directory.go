@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"context"
 	"time"
 
 	"github.com/countersign-escrow/countersign/escrow/catalog"
@@ -14,7 +15,15 @@ import (
 type Config struct {
 	Catalog *catalog.Catalog
 	CA      *ca.Authority
+	Judge   Judge            // nil: nothing is judged
 	Now     func() time.Time // time.Now if nil
+}
+
+// Judge judges signatures by trust anchors.
+type Judge interface {
+	// AnchorCompromised makes due what follows from an anchor's being compromised, in the transaction that says so. It may be told
+	// of the same anchor again.
+	AnchorCompromised(context.Context, *catalog.Tx, *catalog.TrustAnchor) error
 }
 
 // Server serves DirectoryService.

@@ -25,6 +25,7 @@ var wantCode = rpctest.WantCode
 type house struct {
 	*rpctest.House
 	clock               time.Time
+	judge               judge
 	operator, acme, lab pb.DirectoryServiceClient
 	stranger            pb.DirectoryServiceClient
 }
@@ -33,7 +34,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{House: rpctest.New(t), clock: time.Now()}
 	pb.RegisterDirectoryServiceServer(h.Server.Registrar(), New(Config{
-		Catalog: h.Catalog, CA: h.CA, Now: func() time.Time { return h.clock },
+		Catalog: h.Catalog, CA: h.CA, Judge: &h.judge, Now: func() time.Time { return h.clock },
 	}))
 	h.Serve(t)
 	client := func(id string, kind catalog.Kind) pb.DirectoryServiceClient {

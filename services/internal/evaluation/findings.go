@@ -13,6 +13,9 @@ import (
 	"github.com/countersign-escrow/countersign/services/internal/rpc"
 )
 
+// largestFindingsPage bounds what the findings of one page hold, in bytes, so that it fits into what any gRPC client takes: 4 MiB.
+const largestFindingsPage = 3 << 20
+
 // ListFindings lists the findings about a release, oldest first. They hold excerpts of files: the vendor sees in the
 // trail who has read them.
 func (s *Server) ListFindings(ctx context.Context, r *pb.ListFindingsRequest) (*pb.ListFindingsResponse, error) {
@@ -32,6 +35,7 @@ func (s *Server) ListFindings(ctx context.Context, r *pb.ListFindingsRequest) (*
 	if err != nil {
 		return nil, err
 	}
+	limit = rpc.Fitting(list, limit, func(f *catalog.Finding) int { return len(f.Finding) }, largestFindingsPage)
 	page, next := rpc.Cut(list, limit, func(f catalog.Finding) string { return strconv.FormatInt(f.Seq, 10) })
 	resp := &pb.ListFindingsResponse{NextPageToken: next}
 	for i := range page {

@@ -33,5 +33,6 @@ func Message(row *catalog.Finding) (*pb.Finding, error) {
 		m.Causes = append(m.Causes, &pb.Cause{Type: string(c.Type), Place: c.Place, Offset: c.Offset, Length: c.Length,
 			ShippedExcerpt: c.ShippedExcerpt, RebuiltExcerpt: c.RebuiltExcerpt})
 	}
+	m.Signatures = signatures(f.Evidence.Signatures)
 	return m, nil
 }

@@ -60,7 +60,7 @@ func closeListener(l net.Listener) error {
 // register puts every service into the server.
 func (s *Service) register() {
 	r := s.server.Registrar()
-	pb.RegisterDirectoryServiceServer(r, directory.New(directory.Config{Catalog: s.catalog, CA: s.keys.CA}))
+	pb.RegisterDirectoryServiceServer(r, directory.New(directory.Config{Catalog: s.catalog, CA: s.keys.CA, Judge: s.pipeline}))
 	pb.RegisterDepositServiceServer(r, deposit.New(deposit.Config{
 		Catalog: s.catalog, Blobs: s.blobs, Pipeline: s.pipeline, Hub: s.hub,
 	}))

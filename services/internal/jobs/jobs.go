@@ -9,7 +9,7 @@ import (
 	"github.com/riverqueue/river"
 )
 
-// Args are the arguments of one job: Publish, Check, Rebuild, Evaluate, Grant, Retain, Scrub or Upkeep.
+// Args are the arguments of one job: Publish, Check, Rebuild, Evaluate, Grant, Rejudge, Retain, Scrub or Upkeep.
 type Args interface {
 	Kind() string
 	settings() settings
@@ -99,6 +99,7 @@ type Handlers struct {
 	Rebuild  func(context.Context, Rebuild) error
 	Evaluate func(context.Context, Evaluate) error
 	Grant    func(context.Context, Grant) error
+	Rejudge  func(context.Context, Rejudge) error
 	Retain   func(context.Context, Retain) error
 	Scrub    func(context.Context, Scrub) error
 	Upkeep   func(context.Context, Upkeep) error
@@ -106,7 +107,7 @@ type Handlers struct {
 
 // kinds lists the kinds of jobs with what does their work.
 func (h Handlers) kinds() []kind {
-	return []kind{of(h.Publish), of(h.Check), of(h.Rebuild), of(h.Evaluate), of(h.Grant), of(h.Retain), of(h.Scrub), of(h.Upkeep)}
+	return []kind{of(h.Publish), of(h.Check), of(h.Rebuild), of(h.Evaluate), of(h.Grant), of(h.Rejudge), of(h.Retain), of(h.Scrub), of(h.Upkeep)}
 }
 
 // Later makes a handler's error that is no failure: the job is due again after d.

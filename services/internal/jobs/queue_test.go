@@ -98,6 +98,7 @@ func (r *recorder) handlers() Handlers {
 		Grant:    func(ctx context.Context, a Grant) error { return r.handle(ctx, a) },
 		Retain:   func(ctx context.Context, a Retain) error { return r.handle(ctx, a) },
 		Scrub:    func(ctx context.Context, a Scrub) error { return r.handle(ctx, a) },
+		Rejudge:  func(ctx context.Context, a Rejudge) error { return r.handle(ctx, a) },
 		Upkeep:   func(context.Context, Upkeep) error { return nil }, // it comes by itself
 	}
 }
@@ -304,7 +305,7 @@ func TestStopCancelsWhatDoesNotEndInGrace(t *testing.T) {
 func TestQueuesAreChosen(t *testing.T) {
 	each(t, func(t *testing.T, open func() *catalog.Catalog) {
 		q, r := openQueue(t, open()), newRecorder()
-		h := Handlers{Check: r.handlers().Check, Retain: r.handlers().Retain}
+		h := Handlers{Check: r.handlers().Check, Rejudge: r.handlers().Rejudge, Retain: r.handlers().Retain}
 		if err := q.Start(t.Context(), h, Checks, Rebuilds); err == nil {
 			t.Error("started with nothing that does rebuilds")
 		}

@@ -5,74 +5,29 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/countersign-escrow/countersign/escrow/catalog"
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/escrow/intake"
 	"github.com/countersign-escrow/countersign/escrow/manifest"
-	"github.com/countersign-escrow/countersign/escrow/resource"
 	"github.com/countersign-escrow/countersign/services/internal/materials"
-	"github.com/countersign-escrow/countersign/verifier/attest"
 	"github.com/countersign-escrow/countersign/verifier/finding"
-	"github.com/countersign-escrow/countersign/verifier/signature"
 )
-
-func (p *Pipeline) checkSignature(ctx context.Context, d *dossier) (finding.Finding, error) {
-	var anchors []signature.Anchor
-	err := p.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		rows, err := tx.TrustAnchors(d.vendor())
-		if err != nil {
-			return err
-		}
-		anchors, err = releaseAnchors(rows, d.Name.Product)
-		return err
-	})
-	if err != nil {
-		return finding.Finding{}, err
-	}
-	sigs := make([]signature.Signature, len(d.Signatures))
-	for i, s := range d.Signatures {
-		sigs[i] = signature.Signature{MediaType: s.MediaType, Content: s.Content}
-	}
-	return signature.Check(ctx, d.Release.Manifest, sigs, anchors, d.Sealed), nil
-}
-
-// releaseAnchors returns the keys whose signatures over releases of a product count.
-func releaseAnchors(rows []catalog.TrustAnchor, product resource.Product) ([]signature.Anchor, error) {
-	var list []signature.Anchor
-	for _, a := range rows {
-		if a.Purpose != catalog.PurposeRelease || (a.Product != nil && *a.Product != product) {
-			continue
-		}
-		key, err := attest.ParsePublicKey(a.PublicKeyPEM)
-		if err != nil {
-			return nil, fmt.Errorf("stored trust anchor %s: %w", a.ID, err)
-		}
-		list = append(list, signature.Anchor{Name: AnchorName(&a), KeyID: a.KeyID, PublicKey: key, From: a.From, Until: a.Until, Revoked: a.Revoked})
-	}
-	return list, nil
-}
-
-// AnchorName returns a trust anchor's resource name.
-func AnchorName(a *catalog.TrustAnchor) string {
-	return resource.Child{Organization: a.Organization, Collection: resource.TrustAnchors, ID: a.ID}.String()
-}
 
 // checkSource opens every source to its end. One that cannot be used is evidence, not an error.
 func (p *Pipeline) checkSource(ctx context.Context, d *dossier) (finding.Finding, error) {
 	f := finding.Finding{Check: finding.Source, Outcome: finding.Passed}
-	held, bad := p.materials(d), 0
-	for _, s := range d.manifest.Sources {
-		e, err := identify(ctx, held, s)
-		if problem, ok := problemOf(err); ok {
-			e.Problem = problem
+	bad := 0
+	for i, s := range d.manifest.Sources {
+		id, err := p.identified(ctx, d, i)
+		if err != nil {
+			return f, err
+		}
+		if problem := id.evidence.Problem; problem != "" {
 			f.Outcome = finding.Failed
 			if bad++; bad == 1 {
 				f.Summary = fmt.Sprintf("%s: %s", s.Name, problem)
 			}
-		} else if err != nil {
-			return f, fmt.Errorf("source %s: %w", s.Name, err)
 		}
-		f.Evidence.Sources = append(f.Evidence.Sources, e)
+		f.Evidence.Sources = append(f.Evidence.Sources, id.evidence)
 	}
 	if bad == 0 {
 		f.Summary = fmt.Sprintf("%d of %d sources are whole and well-formed", len(d.manifest.Sources), len(d.manifest.Sources))
@@ -80,19 +35,44 @@ func (p *Pipeline) checkSource(ctx context.Context, d *dossier) (finding.Finding
 	return f, nil
 }
 
-func identify(ctx context.Context, held materials.Held, s manifest.Source) (finding.SourceEvidence, error) {
-	e := finding.SourceEvidence{Name: s.Name, File: s.Digest}
+// identity is what a source is, and what it says of itself.
+type identity struct {
+	evidence finding.SourceEvidence
+	says     intake.Provenance // complete where the evidence has no problem
+}
+
+// identified opens the source of that place in the manifest to its end, once for all checks of a dossier. What the vendor did wrong is
+// the evidence's problem.
+func (p *Pipeline) identified(ctx context.Context, d *dossier, source int) (*identity, error) {
+	if known, ok := d.identities[source]; ok {
+		return known, nil
+	}
+	s := d.manifest.Sources[source]
+	id, err := identify(ctx, p.materials(d), s)
+	if problem, ok := problemOf(err); ok {
+		id.evidence.Problem = problem
+	} else if err != nil {
+		return nil, fmt.Errorf("source %s: %w", s.Name, err)
+	}
+	d.identities[source] = id
+	return id, nil
+}
+
+func identify(ctx context.Context, held materials.Held, s manifest.Source) (*identity, error) {
+	id := &identity{evidence: finding.SourceEvidence{Name: s.Name, File: s.Digest}}
 	tree, err := held.OpenSource(ctx, s)
 	if err != nil {
-		return e, err
+		return id, err
 	}
-	id, err := intake.Identify(ctx, tree)
-	e.Commit = tree.Provenance().Commit
+	found, err := intake.Identify(ctx, tree)
+	id.says = tree.Provenance()
+	e := &id.evidence
+	e.Commit = id.says.Commit
 	if err := errors.Join(err, tree.Close()); err != nil {
-		return e, err
+		return id, err
 	}
-	e.Tree, e.Unpacked, e.SWHIDs, e.Files, e.Bytes = id.Tree, id.Unpacked, id.SWHIDs, id.Files, id.Bytes
-	return e, nil
+	e.Tree, e.Unpacked, e.SWHIDs, e.Files, e.Bytes = found.Tree, found.Unpacked, found.SWHIDs, found.Files, found.Bytes
+	return id, nil
 }
 
 func (p *Pipeline) checkEnvironment(ctx context.Context, d *dossier) (finding.Finding, error) {

@@ -19,7 +19,8 @@ import (
 // dossier is a sealed release with its manifest read.
 type dossier struct {
 	*catalog.Release
-	manifest *manifest.Manifest
+	manifest   *manifest.Manifest
+	identities map[int]*identity // of the sources by place, as far as they were asked for
 }
 
 func (p *Pipeline) dossier(ctx context.Context, name string) (*dossier, error) {
@@ -47,7 +48,7 @@ func readDossier(tx *catalog.Tx, name resource.Release) (*dossier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: stored manifest: %w", name, err)
 	}
-	return &dossier{Release: rel, manifest: m}, nil
+	return &dossier{Release: rel, manifest: m, identities: make(map[int]*identity)}, nil
 }
 
 func (d *dossier) vendor() resource.Organization { return d.Name.Product.Vendor }

@@ -69,7 +69,7 @@ func New(cfg Config) *Pipeline {
 // Handlers returns what the queue calls.
 func (p *Pipeline) Handlers() jobs.Handlers {
 	return jobs.Handlers{Publish: p.publish, Check: p.check, Rebuild: p.rebuild, Evaluate: p.evaluate, Grant: p.grantTurns,
-		Retain: p.retain, Scrub: p.scrub, Upkeep: p.upkeep}
+		Rejudge: p.rejudge, Retain: p.retain, Scrub: p.scrub, Upkeep: p.upkeep}
 }
 
 // What sources are unpacked into while they are looked at belongs to this process alone; rebuilds keep their own order.

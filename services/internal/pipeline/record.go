@@ -45,19 +45,25 @@ func (p *Pipeline) Record(ctx context.Context, tx *catalog.Tx, release resource.
 		if known[key{a.Finding.Check, a.Finding.Artifact, rebuilder}] != "" {
 			continue
 		}
-		row, err := newFinding(release, rebuilder, a, p.Now())
+		row, err := p.recordOne(ctx, tx, release, rebuilder, a)
 		if err != nil {
-			return nil, err
-		}
-		if err := p.attestor.Record(ctx, tx, a.Attestation); err != nil {
-			return nil, err
-		}
-		if err := tx.InsertFinding(row); err != nil {
 			return nil, err
 		}
 		recorded = append(recorded, *row)
 	}
 	return recorded, nil
+}
+
+// recordOne records a finding, also where there is one about the same thing: the later one holds.
+func (p *Pipeline) recordOne(ctx context.Context, tx *catalog.Tx, release resource.Release, rebuilder resource.Organization, a Attested) (*catalog.Finding, error) {
+	row, err := newFinding(release, rebuilder, a, p.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.attestor.Record(ctx, tx, a.Attestation); err != nil {
+		return nil, err
+	}
+	return row, tx.InsertFinding(row)
 }
 
 func newFinding(release resource.Release, rebuilder resource.Organization, a Attested, now time.Time) (*catalog.Finding, error) {

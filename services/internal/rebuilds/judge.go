@@ -41,11 +41,11 @@ func readKeys(tx *catalog.Tx, in *handIn, now time.Time) ([]key, error) {
 		if !counts(&a, in, now) {
 			continue
 		}
-		public, err := attest.ParsePublicKey(a.PublicKeyPEM)
+		public, err := attest.ParsePublicKey(a.Material)
 		if err != nil {
 			return nil, fmt.Errorf("stored trust anchor %s: %w", a.ID, err)
 		}
-		keys = append(keys, key{public: public, pem: a.PublicKeyPEM})
+		keys = append(keys, key{public: public, pem: a.Material})
 	}
 	return keys, nil
 }

@@ -311,7 +311,7 @@ func TestARevokedKeyCountsNoMore(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.RevokeTrustAnchor(p.lab.Name, anchors[0].ID, p.Clock.Now())
+		_, err = tx.RevokeTrustAnchor(p.lab.Name, anchors[0].ID, p.Clock.Now(), false)
 		return err
 	})
 	if err != nil {

@@ -40,11 +40,11 @@ func Message(r *catalog.Release) *pb.Release {
 	return m
 }
 
-// Signatures writes the signatures over a manifest.
+// Signatures writes the signature files of a release.
 func Signatures(list []catalog.Signature) []*pb.Signature {
 	out := make([]*pb.Signature, len(list))
 	for i, s := range list {
-		out[i] = &pb.Signature{MediaType: s.MediaType, Content: s.Content}
+		out[i] = &pb.Signature{MediaType: s.MediaType, Content: s.Content, Name: s.Name, Subject: s.Subject.String(), List: s.List, ListName: s.ListName}
 	}
 	return out
 }

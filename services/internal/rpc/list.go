@@ -17,6 +17,10 @@ type Listing[T, M any] struct {
 	Read    func(tx *catalog.Tx, after string, limit int) ([]T, error) // those after a key, in order, limit at most
 	Key     func(*T) string                                            // what the next page goes on after
 	Message func(*T) M
+
+	// Of records that may be large: how many bytes each has, and how many a page has at most. A page has one record at least.
+	Bytes     func(*T) int
+	MostBytes int
 }
 
 // List reads the page that r asks for, and makes the token for the next.
@@ -32,6 +36,9 @@ func List[T, M any](ctx context.Context, c *catalog.Catalog, r Paged, l Listing[
 	})
 	if err != nil {
 		return nil, "", err
+	}
+	if l.Bytes != nil {
+		limit = Fitting(list, limit, l.Bytes, l.MostBytes)
 	}
 	page, next := Cut(list, limit, func(t T) string { return l.Key(&t) })
 	for i := range page {

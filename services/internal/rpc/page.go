@@ -45,6 +45,17 @@ func Cut[T any](list []T, limit int, key func(T) string) (page []T, next string)
 	return page, NextPage(key(page[limit-1]))
 }
 
+// Fitting returns how many records at the head of a list go into a page that has so many at most, and so many bytes: one at least.
+func Fitting[T any](list []T, limit int, bytes func(*T) int, most int) int {
+	sum := 0
+	for i := range list[:min(limit, len(list))] {
+		if sum += bytes(&list[i]); sum > most && i > 0 {
+			return i
+		}
+	}
+	return limit
+}
+
 func parsePageToken(token string) (string, error) {
 	if token == "" {
 		return "", nil

@@ -53,6 +53,25 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestFitting(t *testing.T) {
+	size := func(s *string) int { return len(*s) }
+	for _, c := range []struct {
+		list              []string
+		limit, most, want int
+	}{
+		{[]string{"aaa", "bb", "c"}, 3, 6, 3},
+		{[]string{"aaa", "bb", "c"}, 2, 100, 2},
+		{[]string{"aaa", "bb", "c"}, 3, 4, 1},
+		{[]string{"aaa", "bb"}, 5, 5, 5},
+		{[]string{"far too long", "b"}, 5, 2, 1},
+		{nil, 5, 2, 5},
+	} {
+		if got := Fitting(c.list, c.limit, size, c.most); got != c.want {
+			t.Errorf("%q, %d records and %d bytes at most: %d, want %d", c.list, c.limit, c.most, got, c.want)
+		}
+	}
+}
+
 func FuzzPageToken(f *testing.F) {
 	f.Add("")
 	f.Add(NextPage("x"))

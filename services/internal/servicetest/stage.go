@@ -30,6 +30,7 @@ import (
 	"github.com/countersign-escrow/countersign/services/internal/attestations"
 	"github.com/countersign-escrow/countersign/services/internal/custody"
 	"github.com/countersign-escrow/countersign/services/internal/deposit"
+	"github.com/countersign-escrow/countersign/services/internal/directory"
 	"github.com/countersign-escrow/countersign/services/internal/evaluation"
 	"github.com/countersign-escrow/countersign/services/internal/grants"
 	"github.com/countersign-escrow/countersign/services/internal/jobs"
@@ -166,6 +167,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 
 func (s *Stage) register(statementKey string, ttl time.Duration) {
 	r, now := s.Server.Registrar(), s.Clock.Now
+	pb.RegisterDirectoryServiceServer(r, directory.New(directory.Config{Catalog: s.Catalog, CA: s.CA, Judge: s.Pipeline, Now: now}))
 	pb.RegisterDepositServiceServer(r, deposit.New(deposit.Config{Catalog: s.Catalog, Blobs: s.Blobs, Pipeline: s.Pipeline, Hub: s.Hub, Now: now}))
 	pb.RegisterEvaluationServiceServer(r, evaluation.New(evaluation.Config{Catalog: s.Catalog, Blobs: s.Blobs, Pipeline: s.Pipeline, Hub: s.Hub, Now: now}))
 	pb.RegisterRebuildServiceServer(r, rebuilds.New(rebuilds.Config{Catalog: s.Catalog, Pipeline: s.Pipeline, LeaseTTL: ttl, Now: now}))
@@ -210,7 +212,7 @@ func (s *Stage) Anchor(t testing.TB, org resource.Organization, purpose catalog.
 	signer := rpctest.Must[*attest.Signer](t)(attest.NewSigner(key))
 	check(t, s.Catalog.Update(t.Context(), func(tx *catalog.Tx) error {
 		return tx.InsertTrustAnchor(catalog.TrustAnchor{ID: "key-" + signer.KeyID()[:12], Organization: org, Purpose: purpose, Product: product,
-			PublicKeyPEM: signer.PublicKeyPEM(), KeyID: signer.KeyID(), Created: time.Now()})
+			Kind: catalog.AnchorPublicKey, Material: signer.PublicKeyPEM(), KeyID: signer.KeyID(), Created: time.Now()})
 	}))
 }
 

@@ -23,11 +23,12 @@ import (
 
 // Vendor is a vendor with one product and a key that counts for its releases.
 type Vendor struct {
-	Name    resource.Organization
-	Product resource.Product
-	Key     *ecdsa.PrivateKey
-	Deposit pb.DepositServiceClient
-	Grants  pb.GrantServiceClient
+	Name      resource.Organization
+	Product   resource.Product
+	Key       *ecdsa.PrivateKey
+	Directory pb.DirectoryServiceClient
+	Deposit   pb.DepositServiceClient
+	Grants    pb.GrantServiceClient
 }
 
 // Vendor registers a vendor and its product.
@@ -35,11 +36,22 @@ func (s *Stage) Vendor(t testing.TB, id string) *Vendor {
 	t.Helper()
 	name, conn := s.Connect(t, id, catalog.Vendor, "SE")
 	v := &Vendor{Name: name, Product: resource.Product{Vendor: name, ID: "switch"}, Key: newKey(t),
-		Deposit: pb.NewDepositServiceClient(conn), Grants: pb.NewGrantServiceClient(conn)}
+		Directory: pb.NewDirectoryServiceClient(conn), Deposit: pb.NewDepositServiceClient(conn), Grants: pb.NewGrantServiceClient(conn)}
 	s.Anchor(t, name, catalog.PurposeRelease, v.Key, nil)
 	_, err := v.Deposit.CreateProduct(t.Context(), &pb.CreateProductRequest{Parent: name.String(), ProductId: v.Product.ID})
 	check(t, err)
 	return v
+}
+
+// Trust registers a trust anchor for releases, or for the purpose that it has, and returns its name.
+func (v *Vendor) Trust(t testing.TB, a *pb.TrustAnchor) string {
+	t.Helper()
+	if a.GetPurpose() == pb.TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_UNSPECIFIED {
+		a.Purpose = pb.TrustAnchorPurpose_TRUST_ANCHOR_PURPOSE_RELEASE
+	}
+	resp, err := v.Directory.AddTrustAnchor(t.Context(), &pb.AddTrustAnchorRequest{Parent: v.Name.String(), TrustAnchor: a})
+	check(t, err)
+	return resp.GetTrustAnchor().GetName()
 }
 
 // Grant lets somebody see the vendor's product from now on, and returns the grant's name.
@@ -97,7 +109,7 @@ func (v *Vendor) Prepare(t testing.TB, version string, files map[string]string) 
 func (r *Release) Sign(t testing.TB, key *ecdsa.PrivateKey) {
 	t.Helper()
 	bundle := rpctest.Must[[]byte](t)(sigstorebundle.Sign(key, r.Raw(t)))
-	r.Signatures = append(r.Signatures, &pb.Signature{MediaType: sigstorebundle.Kind{}.MediaType(), Content: bundle})
+	r.Signatures = append(r.Signatures, &pb.Signature{MediaType: sigstorebundle.MediaType, Content: bundle})
 }
 
 // Open opens the release and uploads its blobs.

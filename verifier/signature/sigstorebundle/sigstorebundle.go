@@ -1,150 +1,131 @@
-// Package sigstorebundle judges and makes Sigstore bundles by a managed key over the manifest's bytes.
-// It knows nothing of certificates, transparency logs or time stamps: what counts is the anchor's key.
+// Package sigstorebundle judges and makes Sigstore bundles: signatures and attestations by a managed key or by a certificate of a Sigstore
+// authority, with what logs and time-stamping authorities say of when. It knows nothing of the present time, nor of whether an anchor
+// counts, nor of what an attestation states, and asks no service.
 package sigstorebundle
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"strings"
-	"time"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	"github.com/sigstore/sigstore-go/pkg/bundle"
-	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/verify"
-	"github.com/sigstore/sigstore/pkg/signature"
-	"google.golang.org/protobuf/encoding/protojson"
-
-	"github.com/countersign-escrow/countersign/escrow/digest"
-	"github.com/countersign-escrow/countersign/verifier/finding"
+	"github.com/countersign-escrow/countersign/verifier/publickey"
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
+	"github.com/countersign-escrow/countersign/verifier/signature/proof"
 )
 
-// MediaType is that of Sigstore bundles v0.3.
-const MediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+// Kind names this kind of signature.
+const Kind = "sigstore-bundle"
 
-// MaxBytes is the longest bundle that is judged.
-const MaxBytes = 256 << 10
+// The media types of bundles, by the version of the format.
+const (
+	MediaType    = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	MediaTypeV01 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
+	MediaTypeV02 = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+	MediaTypeV03 = "application/vnd.dev.sigstore.bundle+json;version=0.3" // as written before MediaType was settled
+)
 
-const kindName = "sigstore-bundle"
+// Caps on what is read. That on a trusted root's bytes is anchor.MaxMaterial.
+const (
+	MaxBytes        = 256 << 10 // of a bundle
+	MaxFile         = 64 << 20  // of a file that a pure Ed25519 signature is over, which must be held in memory
+	maxSignatures   = 16        // in an envelope
+	maxEntries      = 16        // of logs, in a bundle
+	maxBody         = 16 << 10  // of an entry, whose own keys and signatures may be verified as it is read
+	maxStamps       = 16        // in a bundle
+	maxCertificates = 16        // in a chain
+	maxAuthorities  = 64        // certificate authorities, logs and time-stamping authorities in a trusted root, of each
+)
 
-// Kind is this kind of signature.
-type Kind struct{}
-
-// MediaType returns the media type that this kind judges.
-func (Kind) MediaType() string { return MediaType }
-
-// Verify judges a bundle over artifact: which anchor's key made it, and whether that anchor counts at now. What a bundle carries
-// of logs and time stamps is not looked at, and its key hint, which anybody can write, is believed of nothing.
-func (Kind) Verify(ctx context.Context, content, artifact []byte, anchors []anchor.Anchor, now time.Time) finding.SignatureEvidence {
-	e := finding.SignatureEvidence{Kind: kindName, Covers: fmt.Sprintf("the %d bytes of the manifest, %s", len(artifact), digest.Of(artifact))}
-	signed, err := parse(content)
-	if err != nil {
-		e.Problem = err.Error()
-		return e
-	}
-	if err := checkDigest(signed, artifact); err != nil {
-		e.Problem = err.Error()
-		return e
-	}
-	made := madeBy(ctx, signed, artifact, anchors)
-	if len(made) == 0 {
-		e.Problem = stranger(signed, anchors)
-		return e
-	}
-	best := firstThatCounts(made, now)
-	e.Anchor, e.KeyID, e.Problem = best.Name, best.KeyID, best.Problem(now)
-	e.Valid = e.Problem == ""
-	return e
+// Verifier judges bundles by anchors. It may be used concurrently.
+type Verifier struct {
+	keys       []*managedKey
+	identities []identity
+	roots      []*trustedRoot
 }
 
-// parse reads a bundle strictly and refuses one of another sort.
-func parse(content []byte) (*bundle.Bundle, error) {
-	if len(content) > MaxBytes {
-		return nil, fmt.Errorf("the bundle has %d bytes, %d at most", len(content), MaxBytes)
+type identity struct {
+	anchor *anchor.Anchor
+	anchor.Identity
+}
+
+// New takes the anchors of the kinds PublicKey, SigstoreIdentity and SigstoreRoot. Those that cannot be read are left out, and the error,
+// beside which the Verifier is usable, names each. Of the anchors with the purpose Time only a root counts, and only for times.
+func New(anchors []anchor.Anchor) (*Verifier, error) {
+	v, bad := &Verifier{}, []error{}
+	for _, a := range anchors {
+		if err := v.add(&a); err != nil {
+			bad = append(bad, fmt.Errorf("%s: %w", a.Name, err))
+		}
 	}
-	var p protobundle.Bundle
-	if err := protojson.Unmarshal(content, &p); err != nil {
-		return nil, fmt.Errorf("the bundle cannot be read: %w", err)
-	}
+	return v, errors.Join(bad...)
+}
+
+func (v *Verifier) add(a *anchor.Anchor) error {
 	switch {
-	case p.GetMediaType() != MediaType:
-		return nil, fmt.Errorf("the bundle's media type is %q, must be %q", clip(p.GetMediaType()), MediaType)
-	case p.GetDsseEnvelope() != nil:
-		return nil, fmt.Errorf("the bundle holds an attestation (a DSSE envelope), not a signature over the manifest: sign the manifest itself, as cosign sign-blob does")
-	case p.GetMessageSignature() == nil:
-		return nil, fmt.Errorf("the bundle holds no signature")
-	case p.GetVerificationMaterial().GetPublicKey() == nil:
-		return nil, fmt.Errorf("the bundle was not made with a managed key: keyless signatures and certificates do not count here")
-	}
-	b, err := bundle.NewBundle(&p)
-	if err != nil {
-		return nil, fmt.Errorf("the bundle cannot be read: %w", err)
-	}
-	return b, nil
-}
-
-// checkDigest tells a signature over other bytes from one by a stranger, as far as the bundle's own word goes.
-func checkDigest(b *bundle.Bundle, artifact []byte) error {
-	want := digest.Of(artifact)
-	claimed, err := digest.FromBytes(b.GetMessageSignature().GetMessageDigest().GetDigest())
-	if err == nil && claimed != want {
-		return fmt.Errorf("the bundle is over other bytes: over %s, and the manifest is %s", claimed, want)
+	case a.Kind == anchor.SigstoreRoot:
+		r, err := newRoot(a)
+		if err == nil {
+			v.roots = append(v.roots, r)
+		}
+		return err
+	case a.Purpose == anchor.Time:
+		return nil
+	case a.Kind == anchor.PublicKey:
+		return v.addKey(a)
+	case a.Kind == anchor.SigstoreIdentity:
+		i, err := anchor.ParseIdentity(a.Material)
+		if err == nil {
+			v.identities = append(v.identities, identity{a, i})
+		}
+		return err
 	}
 	return nil
 }
 
-// madeBy returns the anchors with whose key the bundle was made; several have the same key.
-func madeBy(ctx context.Context, b *bundle.Bundle, artifact []byte, anchors []anchor.Anchor) []anchor.Anchor {
-	var out []anchor.Anchor
-	for _, a := range anchors {
-		if ctx.Err() == nil && verifyKey(b, artifact, a) == nil {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-func verifyKey(b *bundle.Bundle, artifact []byte, a anchor.Anchor) error {
-	key, err := signature.LoadDefaultVerifier(a.PublicKey)
+// Prove judges every signature in a bundle. A message signature is over the file; an envelope carries what it is over. By several trusted
+// roots there is one proof for each by which the signature is good.
+func (v *Verifier) Prove(ctx context.Context, content []byte, of proof.File) ([]proof.Proof, error) {
+	b, err := parse(content)
 	if err != nil {
-		return err
+		return []proof.Proof{bad("%v", err)}, nil
 	}
-	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(key, time.Time{}, time.Time{}), nil
-	})
-	v, err := verify.NewVerifier(trusted, verify.WithNoObserverTimestamps()) // when an anchor counts is judged apart, at now
-	if err != nil {
-		return err
-	}
-	_, err = v.Verify(b, verify.NewPolicy(verify.WithArtifact(bytes.NewReader(artifact)), verify.WithKey()))
-	return err
-}
-
-// firstThatCounts returns the first anchor that counts at now, or the first of all.
-func firstThatCounts(anchors []anchor.Anchor, now time.Time) anchor.Anchor {
-	for _, a := range anchors {
-		if a.Problem(now) == "" {
-			return a
+	var out []proof.Proof
+	for _, s := range b.signatures(of) {
+		list, err := v.judge(ctx, s)
+		if err != nil {
+			return nil, err
 		}
+		for i := range list {
+			list[i].Alternative = i > 0
+		}
+		out = append(out, list...)
 	}
-	return anchors[0]
+	return out, nil
 }
 
-func stranger(b *bundle.Bundle, anchors []anchor.Anchor) string {
-	hint := clip(b.GetVerificationMaterial().GetPublicKey().GetHint())
-	if len(anchors) == 0 {
-		return fmt.Sprintf("not made by any trust anchor: there is none (the bundle says it was made with the key %q)", hint)
+func (v *Verifier) judge(ctx context.Context, s *signed) ([]proof.Proof, error) {
+	problem, err := s.checkDigest(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case problem != "":
+		return s.bad("%s", problem), nil
+	case s.certificate != nil:
+		return v.byIdentity(ctx, s)
 	}
-	owner, _, _ := strings.Cut(anchors[0].Name, "/trustAnchors/")
-	return fmt.Sprintf("not made by any trust anchor of %s (the bundle says it was made with the key %q)", owner, hint)
+	return v.byKey(ctx, s)
 }
 
-func clip(s string) string {
-	const most = 120
-	if len(s) > most {
-		return s[:most] + "…"
+// bad is a proof of nothing, with whatever the text quotes made fit for people.
+func bad(format string, args ...any) proof.Proof {
+	return proof.Bad(Kind, "%s", tidy(fmt.Sprintf(format, args...), 480))
+}
+
+// keyID names a key by its SubjectPublicKeyInfo; "" for one that has none.
+func keyID(key any) string {
+	id, err := publickey.ID(key)
+	if err != nil {
+		return ""
 	}
-	return s
+	return id
 }

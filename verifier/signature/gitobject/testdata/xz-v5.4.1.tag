@@ -1,0 +1,23 @@
+object 18b845e69752c975dfeda418ec00eda22605c2ee
+type commit
+tag v5.4.1
+tagger Lasse Collin <lasse.collin@tukaani.org> 1673456042 +0200
+
+XZ Utils 5.4.1
+-----BEGIN PGP SIGNATURE-----
+
+iQJNBAABCgA3FiEENpDCQM5RtGcNMK0cOO51fWkYRiAFAmO+6bEZHGxhc3NlLmNv
+bGxpbkB0dWthYW5pLm9yZwAKCRA47nV9aRhGIEAFD/9vU+l0j2MUdKR7E1inh5Da
+guNcCZ14rxZw1nuOhQKHxyW8HTxN8LqRWmS+/c19KWGTetzxjDs2ezqgQcbno+kB
+mDPVHVM0+M12ihQXr7ZS4kt69+9i5tfZLgZrhqSWER2kXaSw0Sxqfb0vS8LS9RMo
+jBOxPR6J/EVm+DpH00v9Dk3ffVaNdaOPT/Qnstpw5+vVmgh97vBFwa/eQvBvsrib
+IQEu+mEJOIqrl/FUevRsi/29NdoO+tJNFh84VKZdRprSvgjVeouJ+1VOMRJPqJb0
+CLt59Hfvb/wMMFOGRs3LNgjC2ri9+DZykZjWUL7Up5tR3SvVSbx2Omplxp+gjk7a
+Tph3Esr4AqHkgy1/j6p5/1h8qnpgXHL2BXpaMsqQXrl8uac2+VDmfhgEZTRfj3Wq
+GlETzHxaYTVtD24CPmmCzOX0Hh6fSVisJ4pjpNlr7v+ZWBGkFlHoIix7i3gMhFiD
+08Dyg4khdlayBac8y6Ed2uzE8vGGTJPLJ+b1sUNRMfRitWmqsHXiOHOf4Hxc2M+q
++FTPnaMdFpI0sO7Lqb0IRp3wZBMr7FvkUPk9t51UfDLS3LQZM0iqHKbH8CfGH7v7
+L20zdTLrypz/CgN3KzotEhr5yoiHL/oLdbZ2Xecye3IbFujTQ8ClG++1CSpRqBpQ
+vhtbEqsu9Y6taLrZLSccKg==
+=TZkn
+-----END PGP SIGNATURE-----
