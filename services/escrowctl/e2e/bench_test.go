@@ -92,14 +92,7 @@ func (c *cluster) round(n int, noise string) {
 	if err := f.Close(); err != nil {
 		c.Fatal(err)
 	}
-	c.write("noise/release.yaml", fmt.Sprintf(`product: organizations/acme/products/widget
-version: "%d"
-sources: [{archive: ../src.tar}]
-artifacts: [{path: widget, rebuilt: /build/out/widget, platform: linux/amd64}]
-environment: {image: ../env.oci.tar}
-recipe: {argv: [/bin/tool, in.txt, /build/out/widget]}
-signatures: [release.sigstore.json]
-`, n+1))
+	c.write("noise/release.yaml", fmt.Sprintf(crashRelease, strconv.Itoa(n+1), c.path("src.tar"), c.path("env.oci.tar")))
 	c.ctl("noise", "sign", "release.yaml", "--key", c.path("release.key"))
 }
 

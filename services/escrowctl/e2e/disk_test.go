@@ -1,15 +1,13 @@
 package e2e_test
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/countersign-escrow/countersign/escrow/digest"
 )
 
 // The disk that a service keeps everything on, in the test of a full one.
@@ -24,22 +22,25 @@ func TestAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	mountDisk(t, dir+"/data", smallDisk)
 	c := newCrashIn(t, dir, false)
-	c.deposited("1.0", []byte("small"))
+	c.mustDeposit("1.0", "small")
 
-	c.prepare("2.0", bytes.Repeat([]byte("large "), tooLarge/6))
-	_, err := c.try("releases/2.0", "--profile", c.path("acme"), "release", "submit", "release.yaml")
-	if err == nil || !strings.Contains(err.Error(), "no room") {
+	if err := c.prepare("2.0", strings.Repeat("large ", tooLarge/6)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.submitted("2.0", c.by("acme")); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Fatalf("a file that the disk cannot take: %v", err)
 	}
-	c.deposited("3.0", []byte("small, too"))
+	c.mustDeposit("3.0", "small, too")
 	c.kill()
 	c.start() // a service on a full disk starts
-	c.deposited("4.0", []byte("and small again"))
+	c.mustDeposit("4.0", "and small again")
 
 	if err := unix.Mount("none", dir+"/data", "tmpfs", unix.MS_REMOUNT, fmt.Sprintf("size=%d", largerDisk)); err != nil {
 		t.Fatal(err)
 	}
-	c.submitted("2.0")
+	if err := c.submitted("2.0", c.by("acme")); err != nil {
+		t.Fatal(err)
+	}
 	c.check()
 	c.stop()
 	fmt.Printf("CAMPAIGN disk-full tried=1 lost=%d wrong=%d\n", len(c.lost), len(c.wrong))
@@ -67,32 +68,10 @@ func mountDisk(t *testing.T, dir string, size int) {
 	})
 }
 
-// prepare makes a release at hand and signs it.
-func (c *crash) prepare(version string, content []byte) {
+// mustDeposit deposits a release, which must be taken and held.
+func (c *crash) mustDeposit(version, content string) {
 	c.Helper()
-	folder := "releases/" + version
-	c.write(folder+"/widget", string(content))
-	c.write(folder+"/release.yaml", fmt.Sprintf(crashRelease, version, c.path("src.tar"), c.path("env.oci.tar")))
-	c.ctl(folder, "sign", "release.yaml", "--key", c.path("release.key"))
-}
-
-// submitted submits a release, which must be taken.
-func (c *crash) submitted(version string) {
-	c.Helper()
-	folder := "releases/" + version
-	c.ctl(folder, "--profile", c.path("acme"), "release", "submit", "release.yaml")
-	receipt, err := os.ReadFile(c.path(folder + "/receipt.sigstore.json"))
-	if err != nil {
-		c.Fatal(err)
-	}
-	c.receipts[version] = receipt
-}
-
-func (c *crash) deposited(version string, content []byte) {
-	c.Helper()
-	c.prepare(version, content)
-	c.submitted(version)
-	if err := held(c.Context(), c.vendor(), version, content); err != nil {
-		c.Fatalf("%s (%s): %v", version, digest.Of(content), err)
+	if err := errors.Join(c.deposit(version, content, c.by("acme")), held(c.Context(), c.vendor(), version, []byte(content))); err != nil {
+		c.Fatalf("%s: %v", version, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/countersign-escrow/countersign/escrow/fault"
 	"github.com/countersign-escrow/countersign/services/escrowctl/internal/output"
-	"github.com/countersign-escrow/countersign/services/escrowctl/internal/releasefile"
+	fileproblem "github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // usageError says that the command line was not understood.
@@ -61,14 +61,14 @@ type problem struct {
 	Field    string               `json:"field,omitempty"`
 	Resource string               `json:"resource,omitempty"`
 	Advice   string               `json:"advice,omitempty"`
-	Problems releasefile.Problems `json:"problems,omitempty"`
+	Problems fileproblem.Problems `json:"problems,omitempty"`
 }
 
 // explain takes apart what is known of an error.
 func explain(err error) problem {
 	p := problem{Message: err.Error()}
 	var f *fault.Error
-	var ps releasefile.Problems
+	var ps fileproblem.Problems
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &ps):

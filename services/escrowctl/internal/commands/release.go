@@ -17,7 +17,7 @@ import (
 func (a *app) releaseCommand() *cobra.Command {
 	return noun("release", "Deposit releases and follow what becomes of them",
 		"A release is one immutable version of a product: OPEN while its files arrive, SEALED for ever after.",
-		a.submitCommand(), a.mendCommand(), a.fetchCommand(), a.manifestCommand(), a.listReleases(), a.getRelease(), a.watchRelease(), a.releaseFindings(), a.releaseVerdicts())
+		a.submitCommand(), a.signaturesCommand(), a.mendCommand(), a.fetchCommand(), a.manifestCommand(), a.listReleases(), a.getRelease(), a.watchRelease(), a.releaseFindings(), a.releaseVerdicts())
 }
 
 func (a *app) manifestCommand() *cobra.Command {
@@ -175,7 +175,7 @@ func findings(ctx context.Context, c *client.Client, name string) ([]*pb.Finding
 	})
 }
 
-// findingLine writes a finding for people, with the first places where files differ below it.
+// findingLine writes a finding for people, with its signatures, or the first places where files differ, below it.
 func findingLine(release string, f *pb.Finding) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "FINDING %s %s %s", output.Release(release), output.Enum(f.GetCheck(), "CHECK_"), output.Enum(f.GetOutcome(), "OUTCOME_"))
@@ -192,6 +192,7 @@ func findingLine(release string, f *pb.Finding) string {
 		fmt.Fprintf(&b, "\n  %s at %s (byte %d, %d long): shipped %s, rebuilt %s", output.Clean(cause.GetType()), output.Clean(cause.GetPlace()),
 			cause.GetOffset(), cause.GetLength(), excerpt(cause.GetShippedExcerpt()), excerpt(cause.GetRebuiltExcerpt()))
 	}
+	writeSignatures(&b, signatureEvidence(f))
 	return b.String()
 }
 

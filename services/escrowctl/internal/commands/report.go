@@ -82,8 +82,32 @@ func (a *app) getReport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printReport(resp.GetReport())
+			if err := a.printReport(resp.GetReport()); err != nil || a.outputFlag == "json" {
+				return err
+			}
+			return a.printReportSignatures(cmd.Context(), c, resp.GetReport().GetRelease())
 		}),
+	}
+}
+
+// printReportSignatures shows who signed the release of a report, as long as the lab may see its findings.
+func (a *app) printReportSignatures(ctx context.Context, c *client.Client, release string) error {
+	all, err := findings(ctx, c, release)
+	if err != nil {
+		fmt.Fprintf(a.Err, "NOTE the signatures are not shown: %s\n", output.Clean(err.Error()))
+		return nil
+	}
+	fmt.Fprintln(a.Out)
+	a.printSignatureFindings(release, all)
+	return nil
+}
+
+// printSignatureFindings prints the findings about signatures with what each signature is worth.
+func (a *app) printSignatureFindings(release string, all []*pb.Finding) {
+	for _, f := range all {
+		if f.GetCheck() == pb.Check_CHECK_SIGNATURE {
+			fmt.Fprintln(a.Out, findingLine(release, f))
+		}
 	}
 }
 

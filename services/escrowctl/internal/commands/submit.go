@@ -31,7 +31,13 @@ type submission struct {
 	receipt       string
 	wait          bool
 	failOnDiffers bool
+
+	noFound         bool // take no signatures that the release file does not name
+	withoutCounting bool // although no signature over the manifest will count
 }
+
+// defaultReceipt is the receipt's file beside the release file.
+const defaultReceipt = "receipt.sigstore.json"
 
 func (a *app) submitCommand() *cobra.Command {
 	s := &submission{app: a}
@@ -40,6 +46,9 @@ func (a *app) submitCommand() *cobra.Command {
 		Short: "Deposit a release: upload, seal, get the receipt (vendors)",
 		Long: `Deposit the release that a release file describes (docs/release-yaml.md): check the file, open the release, upload what
 the service lacks, seal it with the signed manifest, and save the receipt beside the release file.
+
+Signatures that lie beside sources and artifacts go along, too. Before anything is sent, it is told which of all signatures
+will count, as escrowctl release signatures tells it; where none over the manifest will, nothing is sent.
 
 Stopped in the middle and run again, it sends only the rest. Run again after it was sealed, it fetches the same receipt.
 With --wait it then prints the findings as they come, and at the end one line for each artifact and rebuilder:
@@ -53,6 +62,8 @@ With --wait it then prints the findings as they come, and at the end one line fo
 	c.Flags().BoolVar(&s.wait, "wait", false, "wait until the checks are complete and print findings and verdicts")
 	c.Flags().BoolVar(&s.failOnDiffers, "fail-on-differs", false, "with --wait: exit with 3 if a verdict is not MATCH")
 	c.Flags().IntVar(&s.parallel, "parallel", 4, "files to send at a time")
+	s.bindSignatures(c)
+	c.Flags().BoolVar(&s.withoutCounting, "without-counting-signature-unsafe", false, "deposit although no signature over the manifest will count: the release will be held as signed by nobody")
 	c.Flags().StringVar(&s.receipt, "receipt", "", "file for the receipt (default receipt.sigstore.json beside the release file)")
 	return c
 }
@@ -72,12 +83,12 @@ func (s *submission) run(ctx context.Context, path string) error {
 	}
 	defer c.Close()
 	s.client = c
-	sealed, err := s.open(ctx)
+	sealed, err := s.isSealed(ctx)
 	if err != nil {
 		return err
 	}
 	if !sealed {
-		if err := s.send(ctx); err != nil {
+		if err := s.openAndSend(ctx); err != nil {
 			return err
 		}
 	}
@@ -98,31 +109,42 @@ func (s *submission) load(ctx context.Context, path string) error {
 	if s.deposit, err = s.file.Prepare(ctx); err != nil {
 		return err
 	}
-	if s.signatures, err = s.file.Signatures(s.deposit); err != nil {
-		s.deposit.Close()
-	}
 	if s.receipt == "" {
-		s.receipt = filepath.Join(filepath.Dir(path), "receipt.sigstore.json")
+		s.receipt = filepath.Join(filepath.Dir(path), defaultReceipt)
+	}
+	if err = s.loadSignatures(); err != nil {
+		s.deposit.Close()
 	}
 	return err
 }
 
-// open creates the release or goes on with one that is there. A release that was sealed with this very manifest is done.
-func (s *submission) open(ctx context.Context) (sealed bool, err error) {
-	name := s.deposit.Release
+// isSealed says whether the release is sealed with this very manifest, and done. One with another manifest is refused.
+func (s *submission) isSealed(ctx context.Context) (bool, error) {
 	if err := s.requireOwn(); err != nil {
 		return false, err
 	}
-	_, err = s.client.Deposit.CreateRelease(ctx, &pb.CreateReleaseRequest{Parent: name.Product.String(), ReleaseId: name.Version})
-	if !fault.Is(err, fault.Exists) {
-		return false, err
+	resp, err := s.client.Deposit.GetRelease(ctx, &pb.GetReleaseRequest{Name: s.deposit.Release.String()})
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
 	}
-	resp, err := s.client.Deposit.GetRelease(ctx, &pb.GetReleaseRequest{Name: name.String()})
 	if err != nil || resp.GetRelease().GetState() != pb.ReleaseState_RELEASE_STATE_SEALED {
 		return false, err
 	}
 	s.tellDamaged(resp.GetRelease())
 	return true, s.requireSame(resp.GetRelease(), "a sealed release never changes: give the new one a new version")
+}
+
+// openAndSend looks at the signatures, opens the release or goes on with one that is open, and uploads what the service lacks.
+func (s *submission) openAndSend(ctx context.Context) error {
+	if err := s.judge(ctx); err != nil {
+		return err
+	}
+	name := s.deposit.Release
+	_, err := s.client.Deposit.CreateRelease(ctx, &pb.CreateReleaseRequest{Parent: name.Product.String(), ReleaseId: name.Version})
+	if err != nil && !fault.Is(err, fault.Exists) {
+		return err
+	}
+	return s.send(ctx)
 }
 
 func (s *submission) requireOwn() error {
@@ -204,7 +226,7 @@ func sealID(d digest.Digest) string {
 func (s *submission) seal(ctx context.Context) error {
 	req := &pb.SealReleaseRequest{Name: s.deposit.Release.String(), Manifest: s.deposit.Bytes, RequestId: sealID(s.deposit.Digest)}
 	for _, sig := range s.signatures {
-		req.Signatures = append(req.Signatures, &pb.Signature{MediaType: sig.MediaType, Content: sig.Content})
+		req.Signatures = append(req.Signatures, signatureMessage(sig))
 	}
 	resp, err := s.client.Deposit.SealRelease(ctx, req)
 	if err != nil {
@@ -217,6 +239,14 @@ func (s *submission) seal(ctx context.Context) error {
 		"receipt": resp.GetRelease().GetReceipt(), "receiptFile": s.receipt}
 	return s.printer().Event(view, fmt.Sprintf("SEALED %s manifest %s\nRECEIPT %s %s", output.Release(s.deposit.Release.String()), s.deposit.Digest,
 		output.Clean(resp.GetRelease().GetReceipt()), s.receipt))
+}
+
+func signatureMessage(s releasefile.Signature) *pb.Signature {
+	m := &pb.Signature{Name: s.Name, MediaType: s.MediaType, Content: s.Content, List: s.List, ListName: s.ListName}
+	if !s.Subject.IsZero() {
+		m.Subject = s.Subject.String()
+	}
+	return m
 }
 
 func (s *submission) verdicts(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/manifest"
 	"github.com/countersign-escrow/countersign/escrow/resource"
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // File is a release file that is well-formed. The files that it names are looked at by Prepare.
@@ -29,7 +30,7 @@ type document struct {
 	Artifacts   []artifactEntry  `yaml:"artifacts"`
 	Environment environmentEntry `yaml:"environment"`
 	Recipe      recipeEntry      `yaml:"recipe"`
-	Signatures  []string         `yaml:"signatures"`
+	Signatures  []signatureEntry `yaml:"signatures"`
 }
 
 type sourceEntry struct {
@@ -74,7 +75,7 @@ type limitsEntry struct {
 func Read(path string) (*File, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Problems{{File: path, Message: "no such file; name a release.yaml"}}
+		return nil, problem.Problems{{File: path, Message: "no such file; name a release.yaml"}}
 	} else if err != nil {
 		return nil, err
 	}
@@ -88,30 +89,29 @@ func Read(path string) (*File, error) {
 
 // Parse reads the bytes of a release file that stands at path.
 func Parse(path string, b []byte) (*File, error) {
-	c := newCollector(path)
+	c := &problem.Collector{File: path, OneForPlace: true}
 	t := parseTree(b, c)
-	if t == nil || len(c.found) > 0 {
-		return nil, c.err()
+	if t == nil || !c.Empty() {
+		return nil, c.Err()
 	}
 	validate(t, c)
-	if err := c.err(); err != nil {
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	f := &File{path: path, dir: filepath.Dir(path), tree: t}
 	if err := t.root.Decode(&f.doc); err != nil {
-		line, message := yamlError(err)
-		c.add(line, "", "%s", message)
-		return nil, c.err()
+		c.AddYAML(err)
+		return nil, c.Err()
 	}
 	f.checkValues(c)
-	return f, c.err()
+	return f, c.Err()
 }
 
 // checkValues looks at what a schema cannot say.
-func (f *File) checkValues(c *collector) {
+func (f *File) checkValues(c *problem.Collector) {
 	report := func(field string, err error) {
 		if err != nil {
-			c.add(f.tree.line(field), field, "%v", err)
+			c.Add(f.tree.line(field), field, "%v", err)
 		}
 	}
 	var err error
@@ -134,6 +134,7 @@ func (f *File) checkValues(c *collector) {
 	if _, err = f.Release(); err != nil {
 		report("version", err)
 	}
+	f.checkSignatures(c)
 }
 
 // Release returns the name of the release that the file speaks of.
@@ -147,15 +148,6 @@ func (f *File) Release() (resource.Release, error) {
 
 // Path returns the path of the file itself.
 func (f *File) Path() string { return f.path }
-
-// SignaturePaths returns where the signatures are or shall be.
-func (f *File) SignaturePaths() []string {
-	paths := make([]string, len(f.doc.Signatures))
-	for i, p := range f.doc.Signatures {
-		paths[i] = f.resolve(p)
-	}
-	return paths
-}
 
 func (f *File) resolve(p string) string {
 	if filepath.IsAbs(p) {

@@ -13,6 +13,7 @@ import (
 	"github.com/countersign-escrow/countersign/escrow/manifest"
 	"github.com/countersign-escrow/countersign/escrow/resource"
 	"github.com/countersign-escrow/countersign/services/escrowctl/internal/imagefile"
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // Deposit is a release ready to be signed or sent.
@@ -41,7 +42,7 @@ func (d *Deposit) Close() {
 
 // Prepare reads every file that the release names and makes the manifest. What is wrong with them comes back as Problems.
 func (f *File) Prepare(ctx context.Context) (*Deposit, error) {
-	c := newCollector(f.path)
+	c := &problem.Collector{File: f.path, OneForPlace: true}
 	p := &preparation{File: f, ctx: ctx, problems: c, deposit: new(Deposit), sums: newSums(ctx)}
 	release, err := f.Release()
 	if err != nil {
@@ -52,10 +53,10 @@ func (f *File) Prepare(ctx context.Context) (*Deposit, error) {
 	m.Environment.Image = p.environment()
 	p.sources(m)
 	p.artifacts(m)
-	if len(c.found) == 0 {
+	if c.Empty() {
 		p.check(m)
 	}
-	if err := errors.Join(ctx.Err(), c.err()); err != nil {
+	if err := errors.Join(ctx.Err(), c.Err()); err != nil {
 		p.deposit.Close()
 		return nil, err
 	}
@@ -70,13 +71,13 @@ func (f *File) Prepare(ctx context.Context) (*Deposit, error) {
 type preparation struct {
 	*File
 	ctx      context.Context
-	problems *collector
+	problems *problem.Collector
 	deposit  *Deposit
 	sums     *sums
 }
 
 func (p *preparation) problem(field, format string, args ...any) {
-	p.problems.add(p.tree.line(field), field, format, args...)
+	p.problems.Add(p.tree.line(field), field, format, args...)
 }
 
 func (f *File) recipe() manifest.Recipe {

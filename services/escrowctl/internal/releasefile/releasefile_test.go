@@ -3,7 +3,6 @@ package releasefile
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/countersign-escrow/countersign/escrow/digest"
 	"github.com/countersign-escrow/countersign/escrow/manifest"
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 const good = `product: organizations/acme/products/widget
@@ -129,6 +129,9 @@ func TestProblems(t *testing.T) {
 		"tag for archive":    {replace("    into: .\n", "    tag: x\n"), `:4: sources[0]: tag goes with git-bundle, which is missing`},
 		"no tag":             {replace("    tag: v1.2.3\n", ""), `:6: sources[1]: git-bundle goes with tag, which is missing`},
 		"variable":           {replace("CGO_ENABLED", "CGO-ENABLED"), `:18: recipe.env.CGO-ENABLED: cannot name a variable`},
+		"over and list":      {replace("  - release.sigstore.json", "  - {file: a.asc, over: src.tar.gz, list: SHA256SUMS}"), `:22: signatures[0]: has both over and list`},
+		"over without file":  {replace("  - release.sigstore.json", "  - {over: src.tar.gz}"), `:22: signatures[0].file: is missing`},
+		"signature of what":  {replace("  - release.sigstore.json", "  - {file: a.asc, of: src.tar.gz}"), `:22: signatures[0].of: unknown field`},
 		"twice":              {replace("version: 1.10", "version: 1\nversion: 2"), `:3: version: is given twice; first on line 2`},
 		"digest":             {replace("sha256:e3b0c4", "sha256:E3B0C4"), `:15: environment.image: digest `},
 		"not yaml":           {replace("sources:", "sources: ]"), `:3: did not find expected node content`},
@@ -148,7 +151,7 @@ func TestProblems(t *testing.T) {
 			if err == nil {
 				_, err = f.Prepare(t.Context())
 			}
-			var ps Problems
+			var ps problem.Problems
 			if !errors.As(err, &ps) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
@@ -159,7 +162,7 @@ func TestProblems(t *testing.T) {
 func TestSeveralProblemsAtOnce(t *testing.T) {
 	in := strings.NewReplacer("version: 1.10", "version: [1]", "dir: .", "dri: .", "4GiB", "4GB").Replace(good)
 	_, err := Read(lay(t, in))
-	var ps Problems
+	var ps problem.Problems
 	if !errors.As(err, &ps) || len(ps) != 3 || ps[0].Line != 2 || ps[1].Field != "recipe.dri" || ps[2].Line != 20 {
 		t.Errorf("got %v", err)
 	}
@@ -189,40 +192,6 @@ func TestSchemaInDocs(t *testing.T) {
 	}
 	if !bytes.Equal(docs, Schema) {
 		t.Error("docs/release.schema.json differs from the schema in this package: copy it there")
-	}
-}
-
-func TestSignatures(t *testing.T) {
-	path := lay(t, good)
-	f, d := prepare(t, path)
-	bundle := func(of digest.Digest) string {
-		return fmt.Sprintf(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{"messageDigest":{"algorithm":"SHA2_256","digest":%q}}}`,
-			base64.StdEncoding.EncodeToString(of.Bytes()))
-	}
-	signature := filepath.Join(filepath.Dir(path), "release.sigstore.json")
-	for name, c := range map[string]struct{ content, want string }{
-		"missing": {"", "release.yaml:22: signatures[0]: release.sigstore.json: no such file; make it with: escrowctl sign"},
-		"text":    {"hello", "is not a Sigstore bundle"},
-		"json":    {"{}", "is not a Sigstore bundle"},
-		"large":   {strings.Repeat(" ", maxSignature+1), "has more than 256 KiB"},
-		"stale":   {bundle(digest.Of(nil)), "something changed since it was signed; sign it again"},
-		"good":    {bundle(d.Digest), ""},
-	} {
-		if c.content != "" {
-			if err := os.WriteFile(signature, []byte(c.content), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			os.Remove(signature)
-		}
-		got, err := f.Signatures(d)
-		if c.want == "" {
-			if err != nil || len(got) != 1 || got[0].MediaType != "application/vnd.dev.sigstore.bundle.v0.3+json" {
-				t.Errorf("%s: %v, %v", name, got, err)
-			}
-		} else if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
-		}
 	}
 }
 
@@ -322,7 +291,7 @@ func FuzzParse(f *testing.F) {
 		if (file == nil) == (err == nil) && err == nil {
 			t.Fatal("neither a file nor an error")
 		}
-		var ps Problems
+		var ps problem.Problems
 		if err != nil && !errors.As(err, &ps) {
 			t.Errorf("an error that names no place: %v", err)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // Schema is the JSON Schema of release.yaml, for editors too; docs/release.schema.json is the same file.
@@ -33,39 +35,39 @@ var compiled = sync.OnceValues(func() (*jsonschema.Schema, error) {
 })
 
 // validate holds a tree against the schema and reports every leaf of what the validator finds.
-func validate(t *tree, c *collector) {
+func validate(t *tree, c *problem.Collector) {
 	schema, err := compiled()
 	if err != nil {
-		c.add(0, "", "the schema in this program is broken: %v", err)
+		c.Add(0, "", "the schema in this program is broken: %v", err)
 		return
 	}
 	var invalid *jsonschema.ValidationError
 	if err := schema.Validate(t.value); errors.As(err, &invalid) {
 		report(t, c, invalid)
 	} else if err != nil {
-		c.add(0, "", "%v", err)
+		c.Add(0, "", "%v", err)
 	}
 }
 
-func report(t *tree, c *collector, e *jsonschema.ValidationError) {
+func report(t *tree, c *problem.Collector, e *jsonschema.ValidationError) {
 	field := fieldOf(t.value, e.InstanceLocation)
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
 			at := join(field, name)
-			c.add(t.line(at), at, "%s", unknown(name, e.SchemaURL))
+			c.Add(t.line(at), at, "%s", unknown(name, e.SchemaURL))
 		}
 	case *kind.Required:
 		for _, name := range k.Missing {
-			c.add(t.line(field), join(field, name), "is missing")
+			c.Add(t.line(field), join(field, name), "is missing")
 		}
 	case *kind.DependentRequired:
-		c.add(t.line(field), field, "%s goes with %s, which is missing", k.Prop, strings.Join(k.Missing, ", "))
+		c.Add(t.line(field), field, "%s goes with %s, which is missing", k.Prop, strings.Join(k.Missing, ", "))
 	case *kind.OneOf: // its causes only say which branch failed
-		c.add(t.line(field), field, "must have either archive or git-bundle")
+		c.Add(t.line(field), field, "must have either archive or git-bundle")
 	default:
 		if len(e.Causes) == 0 {
-			c.add(t.line(field), field, "%s", describe(e))
+			c.Add(t.line(field), field, "%s", describe(e))
 			return
 		}
 		for _, cause := range e.Causes {

@@ -69,7 +69,7 @@ func (p *preparation) source(at string, s sourceEntry) manifest.Source {
 	out.Name, out.Digest, out.Size = filepath.Base(out.Name), local.Digest, local.Size
 	out.Bases = p.files(join(at, "bases"), s.Bases)
 	out.LFS = p.files(join(at, "lfs"), s.LFS.objects)
-	if s.LFS.folder != "" && len(p.problems.found) == 0 {
+	if s.LFS.folder != "" && p.problems.Empty() {
 		out.LFS = p.lfs(at, field, s.LFS.folder, out)
 	}
 	return out

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/countersign-escrow/countersign/services/internal/problem"
 )
 
 // Caps on a release file, which may be made by a machine or by an enemy.
@@ -27,15 +28,14 @@ type tree struct {
 }
 
 // parseTree reads one YAML document within the caps. Problems go to c.
-func parseTree(b []byte, c *collector) *tree {
+func parseTree(b []byte, c *problem.Collector) *tree {
 	if len(b) > MaxBytes {
-		c.add(0, "", "has %d bytes, %d at most", len(b), MaxBytes)
+		c.Add(0, "", "has %d bytes, %d at most", len(b), MaxBytes)
 		return nil
 	}
 	root, err := parseDocument(b)
 	if err != nil {
-		line, message := yamlError(err)
-		c.add(line, "", "%s", message)
+		c.AddYAML(err)
 		return nil
 	}
 	t := &tree{root: root, lines: make(map[string]int)}
@@ -64,22 +64,9 @@ func parseDocument(b []byte) (*yaml.Node, error) {
 	return doc.Content[0], nil
 }
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(?s)(.*)$`)
-
-// yamlError takes the line out of the parser's message.
-func yamlError(err error) (int, string) {
-	m := yamlLine.FindStringSubmatch(err.Error())
-	line, _ := strconv.Atoi(m[1])
-	message := strings.TrimSpace(m[2])
-	if line > 0 && strings.HasPrefix(message, "did not find expected") { // counted from 0 in these messages alone
-		line++
-	}
-	return line, message
-}
-
 type walker struct {
 	tree     *tree
-	problems *collector
+	problems *problem.Collector
 	nodes    int
 	tooMany  bool
 }
@@ -88,7 +75,7 @@ type walker struct {
 func (w *walker) value(n *yaml.Node, field string, line, depth int) any {
 	if w.nodes++; w.nodes > maxNodes || depth > maxDepth {
 		if !w.tooMany {
-			w.problems.add(line, "", "is nested too deeply or repeats too much")
+			w.problems.Add(line, "", "is nested too deeply or repeats too much")
 		}
 		w.tooMany = true
 		return nil
@@ -115,12 +102,12 @@ func (w *walker) mapping(n *yaml.Node, field string, depth int) any {
 	for i := 0; i+1 < len(n.Content) && !w.tooMany; i += 2 {
 		key, item := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
-			w.problems.add(key.Line, field, "has a key that is not a word")
+			w.problems.Add(key.Line, field, "has a key that is not a word")
 			continue
 		}
 		at := join(field, key.Value)
 		if _, twice := values[key.Value]; twice {
-			w.problems.add(key.Line, at, "is given twice; first on line %d", w.tree.lines[at])
+			w.problems.Add(key.Line, at, "is given twice; first on line %d", w.tree.lines[at])
 			continue
 		}
 		values[key.Value] = w.value(item, at, key.Line, depth+1)
