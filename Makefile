@@ -64,6 +64,10 @@ $(MINIO):
 	mkdir -p $(dir $@)
 	cd / && GOBIN=$(dir $@) go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
+.PHONY: testdata-real
+testdata-real: ## what others have signed, for the tests of signatures, into the cache folder
+	.ci/testdata-real
+
 .PHONY: help
 help:
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
