@@ -9,26 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// cosignPath finds stock cosign, or skips the test.
-func cosignPath(t testing.TB) string {
-	t.Helper()
-	if p := os.Getenv("COSIGN"); p != "" {
-		return p
-	}
-	if p, err := exec.LookPath("cosign"); err == nil {
-		return p
-	}
-	if cache, err := os.UserCacheDir(); err == nil {
-		p := filepath.Join(cache, "countersign", "bin", "cosign")
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	t.Skip("no stock cosign: set COSIGN, put cosign on the PATH, or into countersign/bin of the user's cache folder")
-	return ""
-}
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
+)
 
 // auditor is a folder with what an auditor has, and a stock verifier.
 type auditor struct {
@@ -37,7 +20,7 @@ type auditor struct {
 
 func newAuditor(t testing.TB, w *world) auditor {
 	t.Helper()
-	a := auditor{cosignPath(t), t.TempDir()}
+	a := auditor{stocktest.Cosign(t), t.TempDir()}
 	for name, b := range map[string][]byte{
 		"trusted_root.json": w.root, "stmt.pub": []byte(w.signer.PublicKeyPEM()), "router": shipped, "another": []byte("another artifact\n"),
 	} {

@@ -73,11 +73,11 @@ func newListing(e finding.SignatureEvidence) listing {
 // shown makes all texts of evidence fit to be shown.
 func shown(e finding.SignatureEvidence) finding.SignatureEvidence {
 	for _, text := range []*string{&e.Kind, &e.File, &e.KeyID, &e.Signer, &e.Covers, &e.TimeBy, &e.Problem} {
-		*text = clip(*text, maxText)
+		*text = proof.Text(*text, maxText)
 	}
 	e.Notes = few(e.Notes)
 	for i := range e.Notes {
-		e.Notes[i] = clip(e.Notes[i], maxText)
+		e.Notes[i] = proof.Text(e.Notes[i], maxText)
 	}
 	return e
 }

@@ -85,7 +85,7 @@ func TestEvidenceShowsAllThatItHas(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := clip("Größe, naïve, 日本", 100); got != "Größe, naïve, 日本" {
+	if got := proof.Text("Größe, naïve, 日本", 100); got != "Größe, naïve, 日本" {
 		t.Errorf("%q", got)
 	}
 }

@@ -112,7 +112,7 @@ func (c *check) kindOf(s Signature) (Kind, string) {
 	if k, ok := c.kinds[canonical(s.MediaType)]; ok {
 		return k, ""
 	}
-	return nil, fmt.Sprintf("no kind of signature has the media type %q", clip(s.MediaType, 100))
+	return nil, fmt.Sprintf("no kind of signature has the media type %q", proof.Text(s.MediaType, 100))
 }
 
 // coverage says what of the release a proof is over.
@@ -232,7 +232,7 @@ func conclude(evidence []finding.SignatureEvidence) (finding.Outcome, string) {
 	case counting > 0:
 		return finding.Failed, fmt.Sprintf("%d of %d signatures count, and none of them is over the manifest", counting, n)
 	default:
-		return finding.Failed, fmt.Sprintf("none of %d signatures counts: %s", n, clip(why, 500))
+		return finding.Failed, fmt.Sprintf("none of %d signatures counts: %s", n, proof.Text(why, 500))
 	}
 }
 

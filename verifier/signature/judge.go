@@ -3,10 +3,7 @@ package signature
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/countersign-escrow/countersign/verifier/finding"
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
@@ -151,20 +148,4 @@ func allowed(a *anchor.Anchor, roots []*anchor.Anchor, files []proof.Covered) (o
 		}
 	}
 	return out
-}
-
-// clip makes text from outside fit to be shown: what does not print is written out, and so many bytes are left at most.
-func clip(s string, most int) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(s, string(unicode.ReplacementChar)) {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	if s = b.String(); len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }

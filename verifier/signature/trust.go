@@ -73,7 +73,7 @@ func Describe(a anchor.Anchor) string {
 	if err != nil {
 		return ""
 	}
-	return clip(s, 200)
+	return proof.Text(s, 200)
 }
 
 func describe(a anchor.Anchor) (string, error) {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
 
 // demoFolder is that of the demo, whose own preparation of releases is what is tested.
@@ -62,25 +64,9 @@ func linkCosign(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	cosign := findCosign()
+	cosign := stocktest.FindCosign()
 	if cosign == "" {
 		return nil
 	}
 	return os.Symlink(cosign, filepath.Join(dir, "cosign"))
-}
-
-func findCosign() string {
-	if p := os.Getenv("COSIGN"); p != "" {
-		return p
-	}
-	if p, err := exec.LookPath("cosign"); err == nil {
-		return p
-	}
-	if cache, err := os.UserCacheDir(); err == nil {
-		p := filepath.Join(cache, "countersign", "bin", "cosign")
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	return ""
 }

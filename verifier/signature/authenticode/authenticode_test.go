@@ -15,14 +15,8 @@ import (
 	"github.com/countersign-escrow/countersign/verifier/signature/authenticode"
 	"github.com/countersign-escrow/countersign/verifier/signature/cms/cmstest"
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
-
-func need(t testing.TB, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		t.Skipf("%s is not installed", tool)
-	}
-}
 
 func write(t testing.TB, b []byte) string {
 	t.Helper()
@@ -78,7 +72,7 @@ func good(list []proof.Proof) bool {
 }
 
 func TestSigned(t *testing.T) {
-	need(t, "osslsigncode")
+	stocktest.Need(t, "osslsigncode")
 	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
 	middle := root.Authority(t, "Middle", cmstest.RSA(t, 2048))
 	signer := middle.Issue(t, "Vendor", cmstest.RSA(t, 2048), cmstest.Code)
@@ -112,7 +106,7 @@ func TestSigned(t *testing.T) {
 
 // TestTampered changes signed programs in every part and holds our word against osslsigncode's: what it refuses is refused here.
 func TestTampered(t *testing.T) {
-	need(t, "osslsigncode")
+	stocktest.Need(t, "osslsigncode")
 	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
 	a := cmstest.Anchor(t, "a", "Vendor", root)
 	signed := sign(t, program(true, 2000), root.Issue(t, "Vendor", cmstest.RSA(t, 2048), cmstest.Code), "-h", "sha256")
@@ -133,7 +127,7 @@ func TestTampered(t *testing.T) {
 }
 
 func TestOutsideTheHash(t *testing.T) {
-	need(t, "osslsigncode")
+	stocktest.Need(t, "osslsigncode")
 	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
 	a := cmstest.Anchor(t, "a", "Vendor", root)
 	signed := sign(t, program(false, 2000), root.Issue(t, "Vendor", cmstest.RSA(t, 2048), cmstest.Code), "-h", "sha256")
@@ -179,7 +173,7 @@ func with(b []byte, at int, v byte) []byte {
 }
 
 func TestNested(t *testing.T) {
-	need(t, "osslsigncode")
+	stocktest.Need(t, "osslsigncode")
 	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
 	one, two := root.Issue(t, "One", cmstest.RSA(t, 2048), cmstest.Code), root.Issue(t, "Two", cmstest.RSA(t, 2048), cmstest.Code)
 	b := sign(t, sign(t, program(true, 2000), one, "-h", "sha1"), two, "-h", "sha256", "-nest")
@@ -203,7 +197,7 @@ func TestNested(t *testing.T) {
 }
 
 func TestStamped(t *testing.T) {
-	need(t, "osslsigncode")
+	stocktest.Need(t, "osslsigncode")
 	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
 	signer := root.Issue(t, "Vendor", cmstest.RSA(t, 2048), cmstest.Code)
 	when := time.Now().Add(-10 * time.Minute).UTC().Truncate(time.Second)
@@ -220,7 +214,7 @@ func TestStamped(t *testing.T) {
 }
 
 func TestWrongUse(t *testing.T) {
-	need(t, "osslsigncode")
+	stocktest.Need(t, "osslsigncode")
 	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
 	for name, change := range map[string]cmstest.Change{"mail": cmstest.Mail, "none": func(*cmstest.Template) {}} {
 		list := proveAll(t, sign(t, program(true, 99), root.Issue(t, "Vendor", cmstest.RSA(t, 2048), change)), cmstest.Anchor(t, "a", "Vendor", root))
@@ -231,7 +225,7 @@ func TestWrongUse(t *testing.T) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	need(b, "osslsigncode")
+	stocktest.Need(b, "osslsigncode")
 	root := cmstest.Root(b, "CA", cmstest.RSA(b, 2048))
 	const size = 16 << 20
 	signed := sign(b, program(true, size), root.Issue(b, "Vendor", cmstest.RSA(b, 2048), cmstest.Code), "-h", "sha256")

@@ -9,14 +9,8 @@ import (
 
 	"github.com/countersign-escrow/countersign/verifier/signature/cms/cmstest"
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
-
-func need(t *testing.T, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		t.Skipf("%s is not installed", tool)
-	}
-}
 
 func run(t *testing.T, args ...string) error {
 	t.Helper()
@@ -42,7 +36,7 @@ func openssl(t *testing.T, file string, signer *cmstest.Holder, options ...strin
 }
 
 func TestOpenSSL(t *testing.T) {
-	need(t, "openssl")
+	stocktest.Need(t, "openssl")
 	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
 	rsa, ec := root.Issue(t, "signer", cmstest.RSA(t, 2048), cmstest.Mail), root.Issue(t, "signer", cmstest.EC(t), cmstest.Mail)
 	for name, c := range map[string]struct {

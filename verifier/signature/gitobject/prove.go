@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
@@ -58,19 +57,11 @@ func (c claims) of(one proof.Proof, p parts) proof.Proof {
 	case one.Signed != nil && !bytes.Equal(one.Signed.Content, p.payload):
 		one.Problem = "the signature carries other content than the object that it stands in"
 	case c.problem != "":
-		one.Problem = clip(c.problem)
+		one.Problem = proof.Text(c.problem, maxProblem)
 	}
 	if one.Problem != "" {
 		one.Anchors = nil
 	}
 	one.Signed = nil
 	return one
-}
-
-// clip bounds a problem, in which names are as long as the object likes.
-func clip(s string) string {
-	if len(s) > maxProblem {
-		return strings.ToValidUTF8(s[:maxProblem], "") + "…"
-	}
-	return s
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 	"github.com/countersign-escrow/countersign/verifier/signature/gitobject"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
 
 // repository is one that stock git keeps, with a signer.
@@ -18,15 +19,6 @@ type repository struct {
 	t    *testing.T
 	dir  string
 	home string // of git and gpg
-}
-
-func need(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("needs " + tool)
-		}
-	}
 }
 
 func newRepository(t *testing.T) *repository {
@@ -68,7 +60,7 @@ func (r *repository) must(in string, argv ...string) string {
 // withGPG has git sign with a new OpenPGP key.
 func (r *repository) withGPG() anchor.Anchor {
 	r.t.Helper()
-	need(r.t, "git", "gpg")
+	stocktest.Need(r.t, "git", "gpg")
 	r.must("", "gpg", "--batch", "--passphrase", "", "--quick-generate-key", "builder <builder@example.com>", "ed25519", "sign", "0")
 	r.t.Cleanup(func() { _, _ = r.run("", "gpgconf", "--kill", "all") })
 	r.must("", "git", "config", "user.signingKey", "builder@example.com")
@@ -78,7 +70,7 @@ func (r *repository) withGPG() anchor.Anchor {
 // withSSH has git sign with a new SSH key.
 func (r *repository) withSSH() anchor.Anchor {
 	r.t.Helper()
-	need(r.t, "git", "ssh-keygen")
+	stocktest.Need(r.t, "git", "ssh-keygen")
 	key := filepath.Join(r.home, "id")
 	r.must("", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "builder", "-f", key)
 	public, err := os.ReadFile(key + ".pub")
@@ -153,7 +145,7 @@ var commitChanges = []change{
 func TestStockGit(t *testing.T) {
 	for name, with := range map[string]func(*repository) anchor.Anchor{"openpgp": (*repository).withGPG, "ssh": (*repository).withSSH} {
 		t.Run(name, func(t *testing.T) {
-			need(t, "git")
+			stocktest.Need(t, "git")
 			r := newRepository(t)
 			v := verifier(t, with(r))
 			r.must("", "git", "commit", "-q", "-S", "--allow-empty", "-m", "first")
@@ -189,7 +181,7 @@ func (r *repository) agree(v *gitobject.Verifier, c change, kind string, s gitob
 
 // A key that another file holds signs nothing for this one.
 func TestStockOtherKey(t *testing.T) {
-	need(t, "git", "gpg")
+	stocktest.Need(t, "git", "gpg")
 	r, other := newRepository(t), newRepository(t)
 	r.withGPG()
 	v := verifier(t, other.withGPG(), lasse(t))
@@ -200,7 +192,7 @@ func TestStockOtherKey(t *testing.T) {
 
 // A signature made for something else than git, with the right key, is none on a commit.
 func TestStockOtherNamespace(t *testing.T) {
-	need(t, "git", "ssh-keygen")
+	stocktest.Need(t, "git", "ssh-keygen")
 	r := newRepository(t)
 	a := r.withSSH()
 	a.Material = strings.Replace(a.Material, `namespaces="git" `, "", 1)

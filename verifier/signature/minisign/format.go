@@ -93,7 +93,7 @@ func parseMinisign(content []byte) (*signature, error) {
 	text := bytes.TrimRight(bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")), "\r\n")
 	s := &signature{kind: Kind, text: text}
 	if err := s.UnmarshalText(text); err != nil {
-		return nil, fmt.Errorf("the signature cannot be read: %s", clip(err.Error()))
+		return nil, fmt.Errorf("the signature cannot be read: %s", proof.Quoted(err.Error(), maxShown))
 	}
 	if canonical, err := s.MarshalText(); err != nil || string(bytes.TrimRight(canonical, "\n")) != string(text) {
 		return nil, fmt.Errorf("the signature file has characters that mean nothing")
@@ -107,7 +107,7 @@ func (s *signature) proof(k *key) proof.Proof {
 	if s.kind == Kind {
 		p.Scope += ", and the trusted comment"
 		p.Claim = claim(s.TrustedComment)
-		p.Notes = []string{"trusted comment: " + clip(s.TrustedComment)}
+		p.Notes = []string{"trusted comment: " + proof.Quoted(s.TrustedComment, maxShown)}
 	}
 	return p
 }
@@ -129,14 +129,3 @@ func claim(comment string) time.Time {
 
 // endOfTime is the year 10000, in seconds since 1970: later times cannot be written as a date.
 const endOfTime = 253402300800
-
-// clip quotes text from outside, and cuts it off.
-func clip(s string) string {
-	if len(s) > maxShown {
-		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
-	}
-	if s = strconv.Quote(s); len(s) > 2*maxShown {
-		s = s[:2*maxShown] + "…"
-	}
-	return s
-}

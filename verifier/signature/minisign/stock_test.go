@@ -9,15 +9,8 @@ import (
 	"testing"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
-
-// need skips a test where a stock tool is missing.
-func need(t *testing.T, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		t.Skipf("%s is not installed: no word from the stock tool", tool)
-	}
-}
 
 // work is a folder with the file to sign, in which stock tools run.
 type work string
@@ -64,7 +57,7 @@ func (w work) anchor(t *testing.T) anchor.Anchor {
 }
 
 func TestStockMinisign(t *testing.T) {
-	need(t, "minisign")
+	stocktest.Need(t, "minisign")
 	w := newWork(t)
 	w.run(t, "minisign", "-G", "-W", "-p", "key.pub", "-s", "key")
 	for _, form := range [][]string{nil, {"-l"}} {
@@ -91,7 +84,7 @@ func TestStockMinisign(t *testing.T) {
 
 func TestStockSignify(t *testing.T) {
 	const tool = "signify-openbsd"
-	need(t, tool)
+	stocktest.Need(t, tool)
 	w := newWork(t)
 	w.run(t, tool, "-G", "-n", "-p", "key.pub", "-s", "key.sec")
 	w.run(t, tool, "-S", "-s", "key.sec", "-m", "file", "-x", "sig")
@@ -109,7 +102,7 @@ func TestStockSignify(t *testing.T) {
 
 // TestStockReads makes sure that the signatures which other tests make are none that only this package takes.
 func TestStockReads(t *testing.T) {
-	need(t, "minisign")
+	stocktest.Need(t, "minisign")
 	w, s := newWork(t), newSigner(t)
 	w.write(t, "key.pub", []byte(s.public()))
 	for _, algorithm := range []string{"ED", "Ed"} {

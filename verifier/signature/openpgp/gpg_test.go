@@ -8,14 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-func need(t testing.TB, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		t.Skipf("needs %s, which is not installed", tool)
-	}
-}
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
+)
 
 // gpg is a stock GnuPG with its own home, and a time of its own.
 type gpg struct {
@@ -26,7 +21,7 @@ type gpg struct {
 
 func newGPG(t testing.TB) *gpg {
 	t.Helper()
-	need(t, "gpg")
+	stocktest.Need(t, "gpg")
 	home, err := os.MkdirTemp("", "gpg") // its agent's socket must have a short name
 	if err != nil {
 		t.Fatal(err)

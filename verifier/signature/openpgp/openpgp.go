@@ -12,7 +12,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
@@ -65,32 +64,14 @@ func Describe(a anchor.Anchor) (string, error) {
 	const most, shown = 196, 2
 	var names []string
 	for _, c := range v.ring.order[:min(n, shown)] {
-		names = append(names, fmt.Sprintf("%X %s", c.primary.public.Fingerprint, clip(c.name, 60)))
+		names = append(names, fmt.Sprintf("%X %s", c.primary.public.Fingerprint, proof.Text(c.name, 60)))
 	}
 	if n > shown {
 		names = append(names, "…")
 	}
-	return clip(text+strings.Join(names, "; "), most), nil
+	return proof.Text(text+strings.Join(names, "; "), most), nil
 }
 
 func bad(format string, args ...any) []proof.Proof {
 	return []proof.Proof{proof.Bad(Kind, format, args...)}
-}
-
-// clip makes hostile text fit to be shown: no control characters, and so many bytes at most.
-func clip(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == '\uFFFD' {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) <= most {
-		return s
-	}
-	n := most - len("…")
-	for !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
 }

@@ -23,7 +23,7 @@ func (c *certificate) settle() []*key {
 	s, err := c.findSelf()
 	signer := p.id()
 	if c.name != "" {
-		signer = clip(c.name, 200) + ", " + signer
+		signer = proof.Text(c.name, 200) + ", " + signer
 	}
 	p.signer = signer
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
 
 // work is a folder with the file to sign, in which stock tools run.
@@ -76,7 +77,7 @@ func (w work) newKey(t *testing.T, name string) {
 }
 
 func TestStockOpenSSL(t *testing.T) {
-	need(t, "openssl")
+	stocktest.Need(t, "openssl")
 	for name := range stockKeys {
 		w := newWork(t)
 		w.newKey(t, name)
@@ -99,8 +100,8 @@ func TestStockOpenSSL(t *testing.T) {
 }
 
 func TestStockCosign(t *testing.T) {
-	need(t, "openssl")
-	cosign := cosignPath(t)
+	stocktest.Need(t, "openssl")
+	cosign := stocktest.Cosign(t)
 	for name, key := range stockKeys {
 		w := newWork(t)
 		w.newKey(t, name)
@@ -109,28 +110,4 @@ func TestStockCosign(t *testing.T) {
 			"--new-bundle-format=false", "--output-signature", "sig", "file")
 		w.judge(t, "import-cosign.pub", "sig", key.cosign)
 	}
-}
-
-// need skips a test where a stock tool is missing.
-func need(t *testing.T, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		t.Skipf("%s is not installed: no word from the stock tool", tool)
-	}
-}
-
-// cosignPath finds stock cosign, or skips the test.
-func cosignPath(t *testing.T) string {
-	t.Helper()
-	if p, err := exec.LookPath("cosign"); err == nil {
-		return p
-	}
-	if cache, err := os.UserCacheDir(); err == nil {
-		p := filepath.Join(cache, "countersign", "bin", "cosign")
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	t.Skip("no stock cosign: put it on the PATH, or into countersign/bin of the user's cache folder")
-	return ""
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -166,17 +165,3 @@ type alone struct {
 
 func (a alone) SignatureContent() (verify.SignatureContent, error) { return a.content, nil }
 func (a alone) TlogEntries() ([]*tlog.Entry, error)                { return []*tlog.Entry{a.entry}, nil }
-
-// tidy makes text from outside fit to be shown: printable, in one line, and no longer than most bytes.
-func tidy(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '·'
-	}, s[:min(len(s), 4*most)])
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}

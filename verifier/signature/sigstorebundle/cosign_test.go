@@ -12,31 +12,13 @@ import (
 	"time"
 
 	"github.com/countersign-escrow/countersign/verifier/publickey"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
-
-// cosignPath finds stock cosign, or skips the test.
-func cosignPath(t testing.TB) string {
-	t.Helper()
-	if p := os.Getenv("COSIGN"); p != "" {
-		return p
-	}
-	if p, err := exec.LookPath("cosign"); err == nil {
-		return p
-	}
-	if cache, err := os.UserCacheDir(); err == nil {
-		p := filepath.Join(cache, "countersign", "bin", "cosign")
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	t.Skip("no stock cosign: set COSIGN, put cosign on the PATH, or into countersign/bin of the user's cache folder")
-	return ""
-}
 
 // cosign runs stock cosign in dir, without a way to any service.
 func cosign(t testing.TB, dir string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), cosignPath(t), args...)
+	cmd := exec.CommandContext(t.Context(), stocktest.Cosign(t), args...)
 	cmd.Dir = dir
 	cmd.Env = []string{"HOME=" + dir, "COSIGN_PASSWORD=", "HTTPS_PROXY=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1"}
 	cmd.WaitDelay = 10 * time.Second

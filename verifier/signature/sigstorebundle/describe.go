@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
+	"github.com/countersign-escrow/countersign/verifier/signature/proof"
 )
 
 const maxDescription = 190 // bytes
@@ -22,7 +23,7 @@ func Describe(a anchor.Anchor) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return tidy(fmt.Sprintf("issuer %s, subject %s", i.Issuer, i.Subject), maxDescription), nil
+		return proof.Text(fmt.Sprintf("issuer %s, subject %s", i.Issuer, i.Subject), maxDescription), nil
 	case anchor.SigstoreRoot:
 		if _, err := newRoot(&a); err != nil {
 			return "", err
@@ -31,7 +32,7 @@ func Describe(a anchor.Anchor) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return tidy(summary(p), maxDescription), nil
+		return proof.Text(summary(p), maxDescription), nil
 	}
 	return "", fmt.Errorf("no anchor of the kind %q is held here", a.Kind)
 }

@@ -115,7 +115,7 @@ func (r *trustedRoot) judge(s *signed, named certificate.Summary, ids []identity
 	}
 	c := s.certificate
 	p.KeyID, p.Weak = keyID(c.PublicKey), weaknesses(c.PublicKey)
-	p.Signer = tidy(fmt.Sprintf("issuer %s, subject %s", named.Issuer, named.SubjectAlternativeName), 400)
+	p.Signer = proof.Text(fmt.Sprintf("issuer %s, subject %s", named.Issuer, named.SubjectAlternativeName), 400)
 	p.Life = proof.Life{From: c.NotBefore, Until: c.NotAfter.Add(1)}
 	return p, failure{}
 }

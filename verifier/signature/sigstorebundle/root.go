@@ -10,6 +10,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
+	"github.com/countersign-escrow/countersign/verifier/signature/proof"
 )
 
 // trustedRoot is the authorities and logs of a Sigstore instance.
@@ -21,11 +22,11 @@ type trustedRoot struct {
 func newRoot(a *anchor.Anchor) (*trustedRoot, error) {
 	p, err := parseRoot(a.Material)
 	if err != nil {
-		return nil, fmt.Errorf("the trusted root cannot be read: %s", tidy(err.Error(), 200))
+		return nil, fmt.Errorf("the trusted root cannot be read: %s", proof.Text(err.Error(), 200))
 	}
 	r, err := root.NewTrustedRootFromProtobuf(p)
 	if err != nil {
-		return nil, fmt.Errorf("the trusted root cannot be read: %s", tidy(err.Error(), 200))
+		return nil, fmt.Errorf("the trusted root cannot be read: %s", proof.Text(err.Error(), 200))
 	}
 	return &trustedRoot{a, r}, nil
 }
@@ -62,7 +63,7 @@ func host(address string) string {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host
 	}
-	return tidy(address, 100)
+	return proof.Text(address, 100)
 }
 
 // summary lists what a root holds.
@@ -94,7 +95,7 @@ func summary(p *prototrustroot.TrustedRoot) string {
 
 func nameOf(ca *prototrustroot.CertificateAuthority) string {
 	if ca.GetUri() == "" {
-		return tidy(strings.TrimSpace(ca.GetSubject().GetOrganization()+" "+ca.GetSubject().GetCommonName()), 100)
+		return proof.Text(strings.TrimSpace(ca.GetSubject().GetOrganization()+" "+ca.GetSubject().GetCommonName()), 100)
 	}
 	return host(ca.GetUri())
 }

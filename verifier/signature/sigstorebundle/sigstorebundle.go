@@ -118,7 +118,7 @@ func (v *Verifier) judge(ctx context.Context, s *signed) ([]proof.Proof, error) 
 
 // bad is a proof of nothing, with whatever the text quotes made fit for people.
 func bad(format string, args ...any) proof.Proof {
-	return proof.Bad(Kind, "%s", tidy(fmt.Sprintf(format, args...), 480))
+	return proof.Bad(Kind, "%s", proof.Text(fmt.Sprintf(format, args...), 480))
 }
 
 // keyID names a key by its SubjectPublicKeyInfo; "" for one that has none.

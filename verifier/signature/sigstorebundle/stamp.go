@@ -21,7 +21,7 @@ import (
 func (r *trustedRoot) stamped(stamp, signature []byte) (proof.Time, error) {
 	by, err := stamper(stamp, signature)
 	if err != nil {
-		return proof.Time{}, fmt.Errorf("a time stamp does not hold: %s", tidy(err.Error(), 200))
+		return proof.Time{}, fmt.Errorf("a time stamp does not hold: %s", proof.Text(err.Error(), 200))
 	}
 	var failed error
 	for _, a := range r.TimestampingAuthorities() {
@@ -34,9 +34,9 @@ func (r *trustedRoot) stamped(stamp, signature []byte) (proof.Time, error) {
 		}
 	}
 	if failed != nil {
-		return proof.Time{}, fmt.Errorf("a time stamp does not hold by %s: %s", r.name(), tidy(failed.Error(), 200))
+		return proof.Time{}, fmt.Errorf("a time stamp does not hold by %s: %s", r.name(), proof.Text(failed.Error(), 200))
 	}
-	return proof.Time{}, unknownError(fmt.Sprintf("a time stamp by the certificate %s of an authority %.100q", by.serial, tidy(by.issuerName(), 100)))
+	return proof.Time{}, unknownError(fmt.Sprintf("a time stamp by the certificate %s of an authority %.100q", by.serial, proof.Text(by.issuerName(), 100)))
 }
 
 // signerID is whom a time stamp says it is by.
@@ -117,7 +117,7 @@ func authorityName(a root.TimestampingAuthority) string {
 	case tsa.URI != "":
 		return host(tsa.URI)
 	case tsa.Leaf != nil:
-		return tidy(tsa.Leaf.Subject.String(), 100)
+		return proof.Text(tsa.Leaf.Subject.String(), 100)
 	}
-	return tidy(tsa.Root.Subject.String(), 100)
+	return proof.Text(tsa.Root.Subject.String(), 100)
 }

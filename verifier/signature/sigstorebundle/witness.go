@@ -63,7 +63,7 @@ func (w *witness) addEntry(r *trustedRoot, s *signed, e *tlog.Entry, key crypto.
 	}
 	times, err := r.logged(s, e, key)
 	if err != nil {
-		return fmt.Errorf("its entry in the log %s does not hold by %s: %s", host(log.BaseURL), r.name(), tidy(err.Error(), 200))
+		return fmt.Errorf("its entry in the log %s does not hold by %s: %s", host(log.BaseURL), r.name(), proof.Text(err.Error(), 200))
 	}
 	w.logged, w.heard = true, true
 	for _, t := range times {

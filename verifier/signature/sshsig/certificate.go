@@ -22,10 +22,10 @@ var endOfTime = uint64(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix())
 // allow says for whom and when a line stands for a signature's key in a namespace. The key is the line's, or certified by it.
 func (l *line) allow(s *signature, namespace string) (match, error) {
 	if !l.namespaces.match(namespace) {
-		return match{}, fmt.Errorf("for the namespaces %s, and the signature is for %q", clip(l.namespaces.String()), namespace)
+		return match{}, fmt.Errorf("for the namespaces %s, and the signature is for %q", shown(l.namespaces.String()), namespace)
 	}
 	if s.cert == nil {
-		return match{signer: cut(l.names), life: l.life}, nil
+		return match{signer: proof.Text(l.names, maxShown), life: l.life}, nil
 	}
 	names, err := l.certified(s)
 	if err != nil {
@@ -35,7 +35,7 @@ func (l *line) allow(s *signature, namespace string) (match, error) {
 	if err != nil {
 		return match{}, err
 	}
-	return match{signer: fmt.Sprintf("%s (certificate %s)", cut(joined(names)), clip(s.cert.KeyId)), life: life}, nil
+	return match{signer: fmt.Sprintf("%s (certificate %s)", proof.Text(joined(names), maxShown), shown(s.cert.KeyId)), life: life}, nil
 }
 
 // joined lists principals, whose names somebody else may have chosen, so that each is seen to be one.
@@ -70,7 +70,7 @@ func (l *line) certified(s *signature) (names []string, err error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("the certificate is for %s, and the line allows %s", clip(strings.Join(c.ValidPrincipals, ",")), clip(l.names))
+		return nil, fmt.Errorf("the certificate is for %s, and the line allows %s", shown(strings.Join(c.ValidPrincipals, ",")), shown(l.names))
 	}
 	return names, checkCertificate(s, names[0])
 }
@@ -87,7 +87,7 @@ func checkCertificate(s *signature, principal string) error {
 		return fmt.Errorf("the certificate is good until %d, which is no time", until)
 	}
 	if err := checker.CheckCert(principal, &copied); err != nil {
-		return fmt.Errorf("its certificate is refused: %s", clip(err.Error()))
+		return fmt.Errorf("its certificate is refused: %s", shown(err.Error()))
 	}
 	if _, ok := s.cert.CriticalOptions[verifyRequired]; ok && s.sk.Flags&userVerified == 0 {
 		return fmt.Errorf("its certificate demands that the security key verifies its user, which it did not")

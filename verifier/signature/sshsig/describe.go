@@ -7,6 +7,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
+	"github.com/countersign-escrow/countersign/verifier/signature/proof"
 )
 
 // maxDescription bounds what is said of an anchor, in bytes.
@@ -34,7 +35,7 @@ func Describe(a anchor.Anchor) (string, error) {
 }
 
 func (l *line) describe() string {
-	of := cutTo(l.names, 60) + " "
+	of := proof.Text(l.names, 60) + " "
 	if l.authority {
 		of += "by authority "
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
 
 var payload = []byte("what is signed\n")
@@ -32,7 +33,7 @@ type diffCase struct {
 
 // TestAgainstStockTool puts the same allowed signers, signature and file to ssh-keygen -Y verify and to this package.
 func TestAgainstStockTool(t *testing.T) {
-	need(t, "ssh-keygen")
+	stocktest.Need(t, "ssh-keygen")
 	for _, cases := range [][]diffCase{keyCases(t), lineCases(t), certificateCases(t), securityKeyCases(t), formatCases(t)} {
 		for _, c := range cases {
 			t.Run(c.name, c.run)

@@ -60,7 +60,7 @@ func parse(content []byte) (*signature, error) {
 	}
 	parsed, err := sshsig.ParseSignature(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("the signature cannot be read: %s", clip(err.Error()))
+		return nil, fmt.Errorf("the signature cannot be read: %s", shown(err.Error()))
 	}
 	return newSignature(parsed)
 }
@@ -96,9 +96,9 @@ func checkAlgorithms(key ssh.PublicKey, format string) error {
 	}
 	switch {
 	case key.Type() == ssh.KeyAlgoRSA && format != ssh.KeyAlgoRSASHA256 && format != ssh.KeyAlgoRSASHA512:
-		return fmt.Errorf("the algorithm %s is refused for RSA keys: rsa-sha2-256 or rsa-sha2-512 is needed, as ssh-keygen makes", clip(format))
+		return fmt.Errorf("the algorithm %s is refused for RSA keys: rsa-sha2-256 or rsa-sha2-512 is needed, as ssh-keygen makes", shown(format))
 	case key.Type() != ssh.KeyAlgoRSA && format != key.Type():
-		return fmt.Errorf("the algorithm %s does not belong to a key of the type %s", clip(format), key.Type())
+		return fmt.Errorf("the algorithm %s does not belong to a key of the type %s", shown(format), key.Type())
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func checkKey(key ssh.PublicKey) error {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSA, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256:
 		return nil
 	}
-	return fmt.Errorf("keys of the type %s are refused: use Ed25519, ECDSA or RSA", clip(key.Type()))
+	return fmt.Errorf("keys of the type %s are refused: use Ed25519, ECDSA or RSA", shown(key.Type()))
 }
 
 func isSecurityKey(key ssh.PublicKey) bool {
@@ -145,7 +145,7 @@ func shortRSA(key ssh.PublicKey) bool {
 
 func (s *signature) notes() (out []string) {
 	if s.cert != nil {
-		out = append(out, fmt.Sprintf("by a certificate with the id %s and the serial number %d, of the authority %s", clip(s.cert.KeyId), s.cert.Serial,
+		out = append(out, fmt.Sprintf("by a certificate with the id %s and the serial number %d, of the authority %s", shown(s.cert.KeyId), s.cert.Serial,
 			fingerprint(s.cert.SignatureKey)))
 	}
 	if isSecurityKey(s.key()) {

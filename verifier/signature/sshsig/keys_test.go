@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -22,14 +21,6 @@ import (
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 )
-
-// need skips a test where a stock tool is missing.
-func need(t testing.TB, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		t.Skipf("%s is not installed: no word from the stock tool", tool)
-	}
-}
 
 func newSigner(t testing.TB, key crypto.Signer, err error) ssh.Signer {
 	t.Helper()

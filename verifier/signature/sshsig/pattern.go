@@ -24,12 +24,12 @@ func parsePatterns(s string) (list patterns, err error) {
 		p.negated = p.text != text
 		positive = positive || !p.negated
 		if p.text == "" {
-			return nil, fmt.Errorf("%s has an empty pattern", clip(s))
+			return nil, fmt.Errorf("%s has an empty pattern", shown(s))
 		}
 		list = append(list, p)
 	}
 	if !positive {
-		return nil, fmt.Errorf("%s matches nothing: every pattern is negated", clip(s))
+		return nil, fmt.Errorf("%s matches nothing: every pattern is negated", shown(s))
 	}
 	return list, nil
 }

@@ -68,10 +68,10 @@ func parseLine(s string) (*line, error) {
 			return nil, err
 		}
 		if !printable(l.names) {
-			return nil, fmt.Errorf("principals: %s has characters that do not print", clip(l.names))
+			return nil, fmt.Errorf("principals: %s has characters that do not print", shown(l.names))
 		}
 		if strings.EqualFold(l.names, "cert-authority") {
-			return nil, fmt.Errorf("principals: %s is an option; put for whom the authority certifies before it, such as *", clip(l.names))
+			return nil, fmt.Errorf("principals: %s is an option; put for whom the authority certifies before it, such as *", shown(l.names))
 		}
 		if l.principals, err = parsePatterns(l.names); err != nil {
 			return nil, fmt.Errorf("principals: %w", err)
@@ -104,7 +104,7 @@ func cutPrincipals(s string) (field, rest string, err error) {
 	if s[0] != '"' {
 		field, rest = cutField(s)
 		if strings.Contains(field, `"`) {
-			return "", "", fmt.Errorf("principals: a quote stands inside %s", clip(field))
+			return "", "", fmt.Errorf("principals: a quote stands inside %s", shown(field))
 		}
 		return field, rest, nil
 	}
@@ -130,17 +130,17 @@ func (l *line) parseKey(s string) error {
 	kind, rest := cutField(s)
 	text, _ := cutField(rest)
 	if !isKeyType(kind) {
-		return fmt.Errorf("has no key where %s stands: the order is principals, options, key type, key", clip(kind))
+		return fmt.Errorf("has no key where %s stands: the order is principals, options, key type, key", shown(kind))
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return fmt.Errorf("the key is no base64: %w", err)
 	}
 	if l.key, err = ssh.ParsePublicKey(b); err != nil {
-		return fmt.Errorf("the key cannot be read: %s", clip(err.Error()))
+		return fmt.Errorf("the key cannot be read: %s", shown(err.Error()))
 	}
 	if l.key.Type() != kind {
-		return fmt.Errorf("the key is of the type %s and is called %s", clip(l.key.Type()), clip(kind))
+		return fmt.Errorf("the key is of the type %s and is called %s", shown(l.key.Type()), shown(kind))
 	}
 	if _, ok := l.key.(*ssh.Certificate); ok {
 		return fmt.Errorf("holds a certificate: give the key of its authority, with the option cert-authority")
@@ -159,15 +159,15 @@ func (l *line) parseOptions(s string) (rest string, err error) {
 		name, value, quoted := strings.ToLower(s[:end]), "", s[end] == '='
 		if s = s[end:]; quoted {
 			if value, s, err = cutQuoted(s[1:]); err != nil {
-				return "", fmt.Errorf("option %s: %w", clip(name), err)
+				return "", fmt.Errorf("option %s: %w", shown(name), err)
 			}
 		}
 		if seen[name] {
-			return "", fmt.Errorf("option %s: is given twice", clip(name))
+			return "", fmt.Errorf("option %s: is given twice", shown(name))
 		}
 		seen[name] = true
 		if err := l.setOption(name, value, quoted); err != nil {
-			return "", fmt.Errorf("option %s: %w", clip(name), err)
+			return "", fmt.Errorf("option %s: %w", shown(name), err)
 		}
 		if s == "" || s[0] != ',' {
 			return s, l.checkLife()
@@ -237,5 +237,5 @@ func parseTime(s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s is no time: YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS is, in UTC, with Z behind or without", clip(s))
+	return time.Time{}, fmt.Errorf("%s is no time: YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS is, in UTC, with Z behind or without", shown(s))
 }

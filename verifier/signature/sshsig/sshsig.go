@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -98,7 +96,7 @@ func (v *Verifier) ProveNamespace(ctx context.Context, content []byte, of proof.
 		return bad("%v", err), nil
 	}
 	if s.Namespace != namespace {
-		return bad("the signature was made for the namespace %s, and %q is needed here: sign with ssh-keygen -Y sign -n %s", clip(s.Namespace), namespace,
+		return bad("the signature was made for the namespace %s, and %q is needed here: sign with ssh-keygen -Y sign -n %s", shown(s.Namespace), namespace,
 			namespace), nil
 	}
 	matches, refusal := v.match(s, namespace)
@@ -131,7 +129,7 @@ func (v *Verifier) match(s *signature, namespace string) (found []match, refusal
 	for _, e := range v.entries(s) {
 		m, err := e.line.allow(s, namespace)
 		if err != nil {
-			refusal = fmt.Sprintf(" for this: line %d of %s has it, but %v", e.line.number, cut(e.anchor.Name), err)
+			refusal = fmt.Sprintf(" for this: line %d of %s has it, but %v", e.line.number, proof.Text(e.anchor.Name, maxShown), err)
 			continue
 		}
 		m.anchor = e.anchor
@@ -174,16 +172,7 @@ func (s *signature) proofs(matches []match) (out []proof.Proof) {
 	return out
 }
 
-// clip quotes text from outside, and cuts it off.
-func clip(s string) string { return cut(strconv.Quote(cut(s))) }
-
-func cut(s string) string { return cutTo(s, maxShown) }
-
-func cutTo(s string, most int) string {
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}
+// shown shows text from outside.
+func shown(s string) string { return proof.Quoted(s, maxShown) }
 
 func fingerprint(key ssh.PublicKey) string { return ssh.FingerprintSHA256(key) }

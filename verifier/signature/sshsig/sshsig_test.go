@@ -18,6 +18,7 @@ import (
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
 	"github.com/countersign-escrow/countersign/verifier/signature/signaturetest"
+	"github.com/countersign-escrow/countersign/verifier/stocktest"
 )
 
 func TestPromises(t *testing.T) {
@@ -212,7 +213,7 @@ func TestLineEnds(t *testing.T) {
 
 // TestStockSignatures judges what stock ssh-keygen signs, bare and with a certificate of its own making.
 func TestStockSignatures(t *testing.T) {
-	need(t, "ssh-keygen")
+	stocktest.Need(t, "ssh-keygen")
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		t.Run(kind, func(t *testing.T) {
 			dir := t.TempDir()
@@ -283,7 +284,7 @@ func proofBy(t *testing.T, signers string, sig []byte, namespace string) proof.P
 
 // TestSign has stock ssh-keygen and this package judge what Sign makes.
 func TestSign(t *testing.T) {
-	need(t, "ssh-keygen")
+	stocktest.Need(t, "ssh-keygen")
 	r := newRSA(t, 2048)
 	for name, s := range map[string]ssh.Signer{"ed25519": newEd25519(t), "p256": newECDSA(t, elliptic.P256()), "rsa": r} {
 		sig, err := Sign(s, bytes.NewReader(payload))

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
-	"strings"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/gitobject"
 	"github.com/countersign-escrow/countersign/verifier/signature/proof"
@@ -57,7 +56,7 @@ func (s *Statement) Cover(r Release) (covered []proof.Covered, notes []string, p
 		return nil, m.notes, "", nil
 	}
 	if problem := m.origin(); problem != "" {
-		return nil, m.notes, clip(problem), nil
+		return nil, m.notes, proof.Text(problem, maxProblem), nil
 	}
 	return covered, m.notes, "", nil
 }
@@ -122,12 +121,4 @@ func (m *matching) notef(format string, args ...any) {
 	if len(m.notes) < maxNotes {
 		m.notes = append(m.notes, fmt.Sprintf(format, args...))
 	}
-}
-
-// clip bounds a problem, in which names are as long as the statement likes.
-func clip(s string) string {
-	if len(s) > maxProblem {
-		return strings.ToValidUTF8(s[:maxProblem], "") + "…"
-	}
-	return s
 }
