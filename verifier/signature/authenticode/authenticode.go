@@ -6,7 +6,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
+	"slices"
 
 	"github.com/countersign-escrow/countersign/verifier/signature/anchor"
 	"github.com/countersign-escrow/countersign/verifier/signature/cms/chain"
@@ -110,7 +112,19 @@ func (v *Verifier) prove(s *signature, search *chain.Search, sums map[crypto.Has
 	if len(out.Anchors) > 0 {
 		out.Weak = merge(out.Weak, signeddata.WeakHash(s.hash))
 	}
-	return out
+	return withinLifetime(out, by)
+}
+
+// oidLifetimeSigning is the use by which an authority says that time stamps shall not prolong a certificate's signatures
+// (szOID_KP_LIFETIME_SIGNING, Windows Authenticode Portable Executable Signature Format).
+var oidLifetimeSigning = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 10, 3, 13}
+
+// withinLifetime takes from a proof what its signing certificate says shall not count.
+func withinLifetime(p proof.Proof, by *x509.Certificate) proof.Proof {
+	if len(p.Times) > 0 && slices.ContainsFunc(by.UnknownExtKeyUsage, oidLifetimeSigning.Equal) {
+		p.Times, p.Notes = nil, append(p.Notes, "its time stamps are set aside: the certificate is for signatures that end with it (lifetime signing)")
+	}
+	return p
 }
 
 // check checks a signature by itself: made over this image by the key of the certificate that it names.

@@ -2,6 +2,7 @@ package authenticode_test
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -210,6 +211,22 @@ func TestStamped(t *testing.T) {
 	}
 	if list := proveAll(t, b, a); !good(list) || len(list[0].Times) != 0 || len(list[0].Notes) != 1 {
 		t.Errorf("without an anchor for time stamps: %+v", list)
+	}
+}
+
+// A certificate for lifetime signing ends with its signatures, whatever stamps say.
+func TestLifetimeSigning(t *testing.T) {
+	stocktest.Need(t, "osslsigncode")
+	root := cmstest.Root(t, "CA", cmstest.RSA(t, 2048))
+	lifetime := func(c *cmstest.Template) {
+		c.UnknownExtKeyUsage = append(c.UnknownExtKeyUsage, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 10, 3, 13})
+	}
+	signer := root.Issue(t, "Vendor", cmstest.RSA(t, 2048), cmstest.Code, lifetime)
+	tsa := cmstest.Root(t, "TSA root", cmstest.RSA(t, 2048)).Issue(t, "TSA", cmstest.RSA(t, 2048), cmstest.Stamp)
+	b := sign(t, program(true, 2000), signer, "-h", "sha256", "-ts", tsa.Serve(t, time.Now()))
+	list := proveAll(t, b, cmstest.Anchor(t, "a", "Vendor", root), cmstest.TimeAnchor(t, "clock", tsa.Issuer))
+	if !good(list) || len(list[0].Times) != 0 || !strings.Contains(strings.Join(list[0].Notes, " "), "lifetime signing") {
+		t.Errorf("%+v", list)
 	}
 }
 
