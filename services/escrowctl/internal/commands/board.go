@@ -128,6 +128,9 @@ func (a *app) fill(ctx context.Context, f boardFlags, clients []*client.Client, 
 	if errors.Is(err, errFull) {
 		return nil
 	}
+	if f.timeout > 0 && errors.Is(err, context.DeadlineExceeded) {
+		<-ctx.Done() // a service whose clock is a little ahead says so before it is so here
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
