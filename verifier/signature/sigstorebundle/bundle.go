@@ -19,9 +19,6 @@ import (
 
 var mediaTypes = []string{MediaType, MediaTypeV01, MediaTypeV02, MediaTypeV03}
 
-// Detect says whether content says of itself that it is a bundle of a version that is judged.
-func Detect(content []byte) bool { return MediaTypeOf(content) != "" }
-
 // MediaTypeOf returns the media type that a bundle says it has; "" if content is no bundle.
 func MediaTypeOf(content []byte) string {
 	if len(content) > MaxBytes {
