@@ -30,17 +30,19 @@ func (p *Pipeline) rejudge(ctx context.Context, job jobs.Rejudge) error {
 	}
 	unchecked := false
 	err = p.eachSealed(ctx, name.Organization, func(release resource.Release) error {
-		f, err := p.signatureFinding(ctx, release)
+		row, err := p.signatureFinding(ctx, release)
 		switch {
 		case err != nil:
 			return err
-		case f == nil: // its check is under way, and may have read the anchors before the revocation
+		case row == nil: // its check is under way, and may have read the anchors before the revocation
 			unchecked = true
 			return nil
-		case !restsOn(f, job.Anchor):
-			return nil
 		}
-		return p.rejudgeRelease(ctx, release)
+		f, err := decodeFinding(row)
+		if err != nil || !restsOn(&f, job.Anchor) {
+			return err
+		}
+		return p.rejudgeRelease(ctx, release, row.ID)
 	})
 	if err == nil && unchecked {
 		return jobs.Later(recheckAfter)
@@ -54,8 +56,9 @@ func restsOn(f *finding.Finding, anchor string) bool {
 	})
 }
 
-// rejudgeRelease records a new finding about who signed a release. It takes the place of the old one, which stays on record.
-func (p *Pipeline) rejudgeRelease(ctx context.Context, release resource.Release) error {
+// rejudgeRelease records a new finding about who signed a release. It takes the place of the one before, which stays on record; where another
+// one did so meanwhile, nothing is recorded.
+func (p *Pipeline) rejudgeRelease(ctx context.Context, release resource.Release, before string) error {
 	d, err := p.dossier(ctx, release.String())
 	if err != nil {
 		return err
@@ -69,6 +72,10 @@ func (p *Pipeline) rejudgeRelease(ctx context.Context, release resource.Release)
 		return err
 	}
 	err = p.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		now, err := p.latestSignatureFinding(tx, release)
+		if err != nil || now.ID != before {
+			return err
+		}
 		if _, err := p.recordOne(ctx, tx, release, p.Operator, list[0]); err != nil {
 			return err
 		}
@@ -80,17 +87,22 @@ func (p *Pipeline) rejudgeRelease(ctx context.Context, release resource.Release)
 	return err
 }
 
-// signatureFinding returns the newest finding about who signed a release, nil if there is none yet.
-func (p *Pipeline) signatureFinding(ctx context.Context, release resource.Release) (latest *finding.Finding, err error) {
+// signatureFinding returns the service's newest finding about who signed a release, nil if there is none yet.
+func (p *Pipeline) signatureFinding(ctx context.Context, release resource.Release) (latest *catalog.Finding, err error) {
 	err = p.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		return eachFinding(tx, release, func(row *catalog.Finding) error {
-			if finding.Check(row.Check) != finding.Signature || row.Rebuilder != p.Operator {
-				return nil
-			}
-			f, err := decodeFinding(row)
-			latest = &f
-			return err
-		})
+		latest, err = p.latestSignatureFinding(tx, release)
+		return err
+	})
+	return latest, err
+}
+
+func (p *Pipeline) latestSignatureFinding(tx *catalog.Tx, release resource.Release) (latest *catalog.Finding, err error) {
+	err = eachFinding(tx, release, func(row *catalog.Finding) error {
+		if finding.Check(row.Check) == finding.Signature && row.Rebuilder == p.Operator {
+			found := *row
+			latest = &found
+		}
+		return nil
 	})
 	return latest, err
 }
