@@ -123,7 +123,11 @@ func (c *check) coverage(ctx context.Context, p proof.Proof, of proof.File) (cov
 	case p.Signed != nil || of.Role == "":
 		return coverage{text: "what it carries"}, nil
 	case of.Role == proof.List && p.Problem == "":
-		return c.ofList(ctx, "the list "+of.Name, c.list(of))
+		content, err := of.All(ctx, MaxListBytes)
+		if err != nil {
+			return coverage{text: "the list " + of.Name, problem: err.Error()}, ctx.Err()
+		}
+		return c.ofList(ctx, "the list "+of.Name, content)
 	case of.Role == proof.List:
 		return coverage{text: "the list " + of.Name}, nil
 	}
@@ -134,16 +138,6 @@ func (c *check) coverage(ctx context.Context, p proof.Proof, of proof.File) (cov
 		}
 	}
 	return out, nil
-}
-
-// list returns a list's content, which came along with a signature.
-func (c *check) list(of proof.File) []byte {
-	for _, s := range c.release.Signatures {
-		if s.List != nil && digest.Of(s.List) == of.Digest {
-			return s.List
-		}
-	}
-	return nil
 }
 
 // inGit judges the signatures in the tags and commits of git sources.
